@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{admin::Refusal, outage::Outage};
+use crate::{
+    admin::Refusal,
+    diagnostic::{Explain, Fix, Knob, fix},
+    outage::Outage,
+};
 
 /// A longer answer is not the server's, in bytes.
 const MAX_ANSWER: u64 = 64 << 20;
@@ -16,7 +20,7 @@ const MAX_ANSWER: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     /// No server answers.
-    #[error("{}: {}", .path.display(), way_out(.cause))]
+    #[error("{}: {}", .path.display(), why(.cause))]
     NoServer { path: PathBuf, cause: io::Error },
     /// The session store does not answer the server.
     #[error("{0}")]
@@ -32,16 +36,29 @@ pub(super) enum AskError {
     Unreadable,
 }
 
-/// Why no server answers, and the fix.
-fn way_out(cause: &io::Error) -> String {
+/// Why no server answers.
+fn why(cause: &io::Error) -> String {
     match cause.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "this user may not use the socket: run this as the user of the server, or as root".to_owned()
-        }
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            "no server listens there: start it, with the same BFF_ADMIN_SOCKET".to_owned()
-        }
-        _ => format!("{}; look at the log of the server", Outage::of(cause)),
+        io::ErrorKind::PermissionDenied => "this user may not use the socket".to_owned(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => "no server listens there".to_owned(),
+        _ => Outage::of(cause).to_string(),
+    }
+}
+
+// === impl AskError ===
+
+impl Explain for AskError {
+    fn fix(&self) -> Option<Fix> {
+        let Self::NoServer { cause, .. } = self else {
+            return None;
+        };
+        Some(match cause.kind() {
+            io::ErrorKind::PermissionDenied => fix!("run this as the user of the server, or as root"),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                fix!("start it, with the same {}", Knob::AdminSocket)
+            }
+            _ => fix!("look at the log of the server"),
+        })
     }
 }
 

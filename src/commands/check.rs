@@ -102,7 +102,7 @@ async fn examined() -> Report {
     if let Some(config) = own::configuration(&mut report) {
         let outside = Ports::default();
         let asked = match &config.server.admin_socket {
-            Some(socket) => Some(running::status(socket).await),
+            Some(socket) => Some(running::status(socket, &config.names).await),
             None => None,
         };
         let fetches = asked

@@ -13,7 +13,7 @@ use crate::{
     app::{App, Ports, RunError},
     clock::SharedClock,
     config::{Config, Environment},
-    diagnostic::Explain,
+    diagnostic::{Explain, Knob, fix},
     health::Health,
     server,
     telemetry::recent::Recent,
@@ -90,7 +90,8 @@ async fn serve(config: Config, recent: Recent) -> Exit {
     if let Some(internal) = &listeners.internal
         && let Ok(address) = internal.local_addr()
     {
-        tracing::info!(%address, "listening on the internal address (BFF_INTERNAL_ADDR)");
+        let what = fix!("listening on the internal address ({})", Knob::InternalAddress);
+        tracing::info!(%address, "{}", what.told());
     }
     let stop = Stop {
         asked: CancellationToken::new(),

@@ -10,9 +10,12 @@ use serde::de::DeserializeOwned;
 use super::{
     Exit,
     ask::{self, AskError},
-    complain, process, say,
+    complain, complain_of, process, say,
 };
-use crate::admin::EndedSessions;
+use crate::{
+    admin::EndedSessions,
+    diagnostic::{Explained, Knob, fix},
+};
 
 /// The end of a million sessions takes its time.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -102,17 +105,22 @@ pub(super) fn run(command: SessionsCommand) -> Exit {
         complain("this logs everybody out: say so with --yes");
         return Exit::Configuration;
     }
-    let socket = match process::settings() {
-        Ok((config, _)) => config.server.admin_socket,
+    let config = match process::settings() {
+        Ok((config, _)) => config,
         Err(exit) => return exit,
     };
-    let Some(socket) = socket else {
-        complain(
-            "BFF_ADMIN_SOCKET is not set: set it for the server and for this command, to a path such as /run/bff/admin.sock",
+    let Some(socket) = &config.server.admin_socket else {
+        let fix = fix!(
+            "set {} for the server and for this command, to a path such as /run/bff/admin.sock",
+            Knob::AdminSocket
+        );
+        complain_of(
+            &Explained::new("the server has no socket for this command", fix),
+            &config,
         );
         return Exit::Configuration;
     };
-    let server = Server(socket);
+    let server = Server(socket.clone());
     let mut found = true;
     let outcome = match command {
         SessionsCommand::List { user, sid, json } => {
@@ -160,7 +168,7 @@ pub(super) fn run(command: SessionsCommand) -> Exit {
             }
         }
         Err(error) => {
-            complain(&error.to_string());
+            complain_of(&error, &config);
             error.exit()
         }
     }

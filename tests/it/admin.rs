@@ -153,7 +153,7 @@ async fn what_cannot_be_done_is_told() {
     let socket = harness.stack.folder().join("none.sock").display().to_string();
     for (socket, code, says) in [
         (socket.as_str(), 69, "no server listens there"),
-        ("", 64, "BFF_ADMIN_SOCKET is not set"),
+        ("", 64, "set BFF_ADMIN_SOCKET for the server and for this command"),
     ] {
         let variables = harness.with(&[("BFF_ADMIN_SOCKET", socket)]);
         let command = Process::start(&harness.stack.folder(), &["sessions", "stats"], &variables);

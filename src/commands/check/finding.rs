@@ -55,7 +55,7 @@ pub(in crate::commands) enum Kind {
     Configuration,
 }
 
-/// All rows.
+/// All rows. Each text can have knobs in it.
 #[derive(Debug, Default)]
 pub(in crate::commands) struct Report {
     findings: Vec<Finding>,
@@ -102,12 +102,12 @@ impl Report {
     }
 
     /// It is as it should be.
-    pub(super) fn ok(&mut self, check: Check, what: impl Into<String>) {
+    pub(super) fn ok(&mut self, check: Check, what: impl Into<Fix>) {
         self.add(check, what, Verdict::Ok);
     }
 
     /// No result is possible, for the reason in `what`.
-    pub(super) fn skip(&mut self, check: Check, what: impl Into<String>) {
+    pub(super) fn skip(&mut self, check: Check, what: impl Into<Fix>) {
         self.add(check, what, Verdict::Skipped);
     }
 
@@ -116,12 +116,12 @@ impl Report {
         &mut self,
         kind: Kind,
         check: Check,
-        what: impl Into<String>,
-        cause: impl Into<String>,
+        what: impl Into<Fix>,
+        cause: impl Into<Fix>,
         fix: impl Into<Fix>,
     ) {
         let verdict = Verdict::Failed {
-            cause: cause.into(),
+            cause: cause.into().in_words(&self.names),
             fix: fix.into(),
             kind,
         };
@@ -135,7 +135,7 @@ impl Report {
         &mut self,
         kind: Kind,
         check: Check,
-        what: impl Into<String>,
+        what: impl Into<Fix>,
         error: &(impl Explain + ?Sized),
     ) {
         let fix = error.fix().unwrap_or_else(|| Fix::from(BY_ITSELF));
@@ -176,23 +176,23 @@ impl Report {
     }
 
     /// A notice beside the table.
-    pub(super) fn note(&mut self, note: impl Into<String>) {
-        self.notes.push(note.into());
+    pub(super) fn note(&mut self, note: impl Into<Fix>) {
+        self.notes.push(note.into().in_words(&self.names));
     }
 
     /// Nothing was found out about any check without a row yet.
     pub(super) fn skip_the_rest(&mut self, why: &str) {
         for check in Check::ALL {
             if !self.findings.iter().any(|finding| finding.check == check) {
-                self.skip(check, why);
+                self.skip(check, why.to_owned());
             }
         }
     }
 
-    fn add(&mut self, check: Check, what: impl Into<String>, verdict: Verdict) {
+    fn add(&mut self, check: Check, what: impl Into<Fix>, verdict: Verdict) {
         self.findings.push(Finding {
             check,
-            what: what.into(),
+            what: what.into().in_words(&self.names),
             verdict,
             inside: None,
             faulty: None,

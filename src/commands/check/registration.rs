@@ -15,6 +15,7 @@ use super::{
     text::clean,
 };
 use crate::{
+    diagnostic::{Fix, Knob, fix},
     keys::Keys,
     oidc::{Client, KeyThere, Metadata},
     registration::{
@@ -92,9 +93,12 @@ pub(super) async fn check(
             Ok(client) => {
                 offered::check(context, metadata, &Whose::Configured(&client), report);
                 report.skip(
-                        Check::Registration,
-                        "no call is made (SKIP_DCR_BOOTSTRAP): the client is the one that the configuration names",
-                    );
+                    Check::Registration,
+                    fix!(
+                        "no call is made ({}): the client is the one that the configuration names",
+                        Knob::SkipRegistration
+                    ),
+                );
                 Known {
                     client: Some(client),
                     knows_key: keys.found().and_then(|keys| serves_key(keys, served)),
@@ -129,7 +133,11 @@ async fn planned(registration: &Registration, metadata: &Metadata, plan: &Plan, 
         && let Err(error @ RegistrationError::InitialTokenRefused { .. }) =
             registration.try_initial_token(metadata).await
     {
-        let what = "DCR_FORCE_REPLACE asks for a new client, but DCR_IAT is refused";
+        let what = fix!(
+            "{} asks for a new client, but {} is refused",
+            Knob::ForceReplace,
+            Knob::InitialAccessToken
+        );
         return failed(report, Check::Registration, what, &error);
     }
     if plan.changes_something() {
@@ -154,7 +162,10 @@ async fn by_hand(
 ) -> Known {
     report.skip(
         Check::Registration,
-        "the client is registered by hand (DCR_ENABLED is off), so nobody can read it from here",
+        fix!(
+            "the client is registered by hand ({} is off), so nobody can read it from here",
+            Knob::Registration
+        ),
     );
     let client = match context.parts.configured_client().await {
         Ok(client) => Some(client),
@@ -220,27 +231,42 @@ async fn unregistered(registration: &Registration, metadata: &Metadata, plan: &P
         (None, Some(source)) => match registration.try_initial_token(metadata).await {
             Ok(Some(TokenTrial::NotRefused)) => report.skip(
                 Check::Registration,
-                match source {
-                    TokenSource::Open => format!("there is no client yet, and the IdP wants no IAT: {next}"),
-                    _ => format!("there is no client yet, and the IdP takes DCR_IAT: {next}"),
+                if source == TokenSource::Open {
+                    fix!("there is no client yet, and the IdP wants no IAT: {}", next)
+                } else {
+                    fix!(
+                        "there is no client yet, and the IdP takes {}: {}",
+                        Knob::InitialAccessToken,
+                        next
+                    )
                 },
             ),
             Ok(Some(TokenTrial::Unclear(status))) if status.is_success() => report.fail(
                 Kind::Wrong,
                 Check::Registration,
                 format!("the IdP answered {status} to a registration request that no client can be made of"),
-                "asked what it makes of DCR_IAT, it accepted metadata in which every member has a wrong type",
+                fix!(
+                    "asked what it makes of {}, it accepted metadata in which every member has a wrong type",
+                    Knob::InitialAccessToken
+                ),
                 "look at the IdP for a client without a name, remove it, and mint a new IAT",
             ),
             Ok(_) => report.skip(
                 Check::Registration,
-                format!("there is no client yet: {next} (whether the IdP takes DCR_IAT cannot be told)"),
+                fix!(
+                    "there is no client yet: {} (whether the IdP takes {} cannot be told)",
+                    next,
+                    Knob::InitialAccessToken
+                ),
             ),
             Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
                 failed(
                     report,
                     Check::Registration,
-                    "there is no client yet, and DCR_IAT is refused",
+                    fix!(
+                        "there is no client yet, and {} is refused",
+                        Knob::InitialAccessToken
+                    ),
                     &error,
                 );
             }
@@ -349,7 +375,7 @@ fn serves_key(keys: &Keys, served: &Served) -> Option<bool> {
 }
 
 /// An error of registration, which has its own cause and hint.
-pub(super) fn failed(report: &mut Report, check: Check, what: impl Into<String>, error: &RegistrationError) {
+pub(super) fn failed(report: &mut Report, check: Check, what: impl Into<Fix>, error: &RegistrationError) {
     let kind = match error.kind() {
         ErrorKind::Configuration => Kind::Configuration,
         ErrorKind::Unreachable => Kind::Unreachable,

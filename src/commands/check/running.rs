@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     admin::{ServerStatus, Warned},
-    config::Config,
+    config::{Config, Names},
+    diagnostic::Diagnostic,
 };
 
 /// A server that does not answer within this long is told as one that does not.
@@ -18,14 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SHOWN: usize = 5;
 
 /// Asks the server that listens on `socket`. The error says why there is no answer, and what to do.
-pub(super) async fn status(socket: &Path) -> Result<ServerStatus, String> {
+pub(super) async fn status(socket: &Path, names: &Names) -> Result<ServerStatus, String> {
     let socket = socket.to_owned();
     let asked = tokio::task::spawn_blocking(move || {
         let body = ask(&socket, "GET", "/status", PATIENCE)?;
         serde_json::from_str(&body).map_err(|_| AskError::Unreadable)
     });
     match asked.await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Ok(answer) => answer.map_err(|error| Diagnostic::of(&error, names).to_string()),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -53,7 +54,7 @@ pub(super) fn fetches_of(status: &ServerStatus) -> Option<Fetches> {
 /// The fetches until now.
 pub(super) async fn fetches(config: &Config) -> Option<Fetches> {
     let socket = config.server.admin_socket.as_deref()?;
-    fetches_of(&status(socket).await.ok()?)
+    fetches_of(&status(socket, &config.names).await.ok()?)
 }
 
 /// The status in lines of at most `width` characters.

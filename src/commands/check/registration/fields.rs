@@ -135,8 +135,9 @@ fn redirect_uris(
     }
     let surplus: Vec<String> = there.into_iter().filter(|uri| !wanted.contains(uri)).collect();
     if !surplus.is_empty() {
-        report.note(format!(
-            "registered beside the redirect URIs of DCR_REDIRECT_URIS: {}",
+        report.note(fix!(
+            "registered beside the redirect URIs of {}: {}",
+            Knob::RedirectUris,
             list(&surplus)
         ));
     }
@@ -219,7 +220,12 @@ fn others(client: &Inspected, report: &mut Report) {
             Reading::Read(_) => report.ok(Check::Registration, format!("{id} is registered, and can be managed from here")),
             Reading::Skipped => report.skip(
                 Check::Registration,
-                format!("{id}, as bff_client.json has it; the IdP is not asked (SKIP_DCR_BOOTSTRAP)"),
+                fix!(
+                    "{}, as {} has it; the IdP is not asked ({})",
+                    id.clone(),
+                    Knob::CredentialsFile,
+                    Knob::SkipRegistration
+                ),
             ),
             _ => report.ok(
                 Check::Registration,

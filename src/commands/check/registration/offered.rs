@@ -79,15 +79,17 @@ fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report:
                 // BFF_JWT_SIGNING_ALG wins over a list, which may be incomplete.
                 Some(listed) => report.skip(
                     Check::Algorithm,
-                    format!(
-                        "{name}, as BFF_JWT_SIGNING_ALG says; the IdP lists {}",
+                    fix!(
+                        "{}, as {} says; the IdP lists {}",
+                        name.to_owned(),
+                        Knob::SigningAlgorithm,
                         clean(&listed.join(", "))
                     ),
                 ),
             }
         }
         Whose::Registered(client) => match client.wanted.fields().get(ALGORITHM).and_then(Value::as_str) {
-            Some(algorithm) => report.ok(Check::Algorithm, algorithm),
+            Some(algorithm) => report.ok(Check::Algorithm, algorithm.to_owned()),
             None => report.skip(Check::Algorithm, "settled when the client is registered"),
         },
         Whose::Nobody | Whose::Configured(_) => {
@@ -113,11 +115,17 @@ fn offline_access(context: &Context<'_>, report: &mut Report) {
         Ok(None | Some(Consent::Unneeded)) => {}
         Ok(Some(Consent::Needed)) => report.ok(
             Check::Scopes,
-            "refresh tokens come with prompt=consent alone, so logins send it (OIDC_PROMPT is auto)",
+            fix!(
+                "refresh tokens come with prompt=consent alone, so logins send it ({} is auto)",
+                Knob::Prompt
+            ),
         ),
         Ok(Some(Consent::Tried)) => report.ok(
             Check::Scopes,
-            "a login brought no refresh token, so the next ones send prompt=consent (OIDC_PROMPT is auto)",
+            fix!(
+                "a login brought no refresh token, so the next ones send prompt=consent ({} is auto)",
+                Knob::Prompt
+            ),
         ),
         Ok(Some(Consent::Useless)) => report.fail(
             Kind::Wrong,
