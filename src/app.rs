@@ -111,6 +111,11 @@ impl App {
     ///
     /// [`StartError`], with the fix.
     pub async fn new(config: Config, ports: Ports) -> Result<Self, StartError> {
+        let started = Box::pin(Self::put_together(config.clone(), ports)).await;
+        started.map_err(|error| preflight::why(&config, error))
+    }
+
+    async fn put_together(config: Config, ports: Ports) -> Result<Self, StartError> {
         let health = Health::new();
         let (ports, agreed) = replicas::one_clock(&config, ports);
         let in_files = replicas::open_keys_in_files(&config, &ports)?;
@@ -305,7 +310,7 @@ impl App {
         if let Some(replicas) = &self.replicas {
             replicas.leave().await;
         }
-        outcome?;
+        outcome.map_err(|error| preflight::why_stopped(&self.config, error))?;
         let mut cut_off = public.await.unwrap_or_default();
         if let Some(internal) = internal {
             cut_off += internal.await.unwrap_or_default();

@@ -13,9 +13,10 @@
 //! | 4 | [`oidc`] |
 //! | 3 | [`session`], [`keys`], [`outbound`] |
 //! | 2 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
-//! | 1 | [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
+//! | 1 | [`access`], [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
 //! | 0 | [`diagnostic`] |
 
+pub mod access;
 pub mod admin;
 pub mod app;
 pub mod clock;

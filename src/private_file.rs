@@ -105,7 +105,7 @@ pub fn remove_leftovers(path: &Path) -> io::Result<()> {
 /// The system's error. Nothing is left behind then.
 pub fn create_new(path: &Path, content: &[u8]) -> io::Result<bool> {
     let folder = folder_of(path);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    make_folder(folder)?;
     let (temporary, mut file) = create_temporary(path)?;
     let written = write(&mut file, path, content).and_then(|()| publish(&temporary, path));
     about_to(Step::Remove, path);
@@ -118,6 +118,28 @@ pub fn create_new(path: &Path, content: &[u8]) -> io::Result<bool> {
     about_to(Step::SyncFolder, path);
     File::open(folder)?.sync_all()?;
     Ok(made)
+}
+
+/// Makes the private `folder` and those above it that are missing, and logs it: a mistake in a path would look like a
+/// first start otherwise.
+///
+/// # Errors
+///
+/// The system's error.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    let missing = missing_folder(folder).map(Path::to_owned);
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if missing.is_some() {
+        tracing::info!("made the folder {}, which did not exist", folder.display());
+    }
+    Ok(())
+}
+
+/// The topmost folder that would have to be made for `folder`; `None` if that exists, or cannot be looked up.
+#[must_use]
+pub fn missing_folder(folder: &Path) -> Option<&Path> {
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && matches!(path.try_exists(), Ok(false));
+    folder.ancestors().take_while(missing).last()
 }
 
 /// Puts `content` in the place of `path`, whether there was a file or not: after a crash there is the old one or the new

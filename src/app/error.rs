@@ -2,8 +2,12 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize};
 
-use super::{session_secret::SessionSecretError, static_client::StaticClientError, store::StoreOpenError};
+use super::{
+    preflight::Unmet, session_secret::SessionSecretError, static_client::StaticClientError,
+    store::StoreOpenError,
+};
 use crate::{
+    access::Refused,
     admin,
     diagnostic::{Explain, Fix, Knob, fix},
     gateway,
@@ -22,6 +26,9 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// A need of the start on this machine.
+    #[error(transparent)]
+    Unmet(#[from] Unmet),
     /// The keys are not there, and each replica has to be given them.
     #[error("{0}")]
     KeyNotMounted(KeysError),
@@ -58,13 +65,8 @@ pub enum StartError {
     #[error("the templates of pages: {0}")]
     Pages(#[from] PagesError),
     /// The routes cannot be read.
-    #[error("{path} cannot be read: {error}")]
-    RoutesFile {
-        /// The file.
-        path: String,
-        /// The cause.
-        error: io::Error,
-    },
+    #[error(transparent)]
+    RoutesFile(#[from] Refused),
 }
 
 /// The mistakes of a file, one a line, each with the file.
@@ -91,6 +93,7 @@ impl Explain for StartError {
     fn fix(&self) -> Option<Fix> {
         Some(match self {
             Self::Keys(error) => return error.fix(),
+            Self::Unmet(error) => return error.fix(),
             Self::KeyNotMounted(_) => fix!(
                 "replicas that have no folder in common ({}) each mount the same PEM, which `bff keys generate --file PATH` makes; \
                  where all of them mount {} and {} from one volume, set {}",
@@ -110,7 +113,8 @@ impl Explain for StartError {
                 Knob::BaseUrl,
                 Knob::RedirectUris
             ),
-            Self::Routes { .. } | Self::RoutesFile { .. } => fix!("correct {}", Knob::RoutesFile),
+            Self::RoutesFile(refused) if refused.fix().is_some() => return refused.fix(),
+            Self::Routes { .. } | Self::RoutesFile(_) => fix!("correct {}", Knob::RoutesFile),
             Self::Pages(_) => fix!("correct the file in {}", Knob::Templates),
         })
     }
@@ -188,6 +192,9 @@ pub enum RunError {
     /// There is no usable registration, and the IdP refuses one.
     #[error(transparent)]
     Registration(#[from] RegistrationError),
+    /// A need of the registration on this machine.
+    #[error(transparent)]
+    Unmet(#[from] Unmet),
     /// The signing key and the IdP have no algorithm in common.
     #[error(transparent)]
     StaticClient(#[from] StaticClientError),
@@ -205,6 +212,7 @@ impl Explain for RunError {
     fn fix(&self) -> Option<Fix> {
         match self {
             Self::Registration(error) => error.fix(),
+            Self::Unmet(error) => error.fix(),
             Self::StaticClient(error) => error.fix(),
             Self::CutOff { .. } => None,
         }
@@ -217,7 +225,7 @@ impl RunError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Registration(error) => error.kind() == ErrorKind::Configuration,
-            Self::StaticClient(_) => true,
+            Self::StaticClient(_) | Self::Unmet(_) => true,
             Self::CutOff { .. } => false,
         }
     }

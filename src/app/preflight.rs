@@ -6,19 +6,22 @@ use std::{
     sync::Arc,
 };
 
-use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
+use rustix::fs::{Access, AtFlags, CWD, accessat, statfs, statvfs};
 
 use super::{
-    BindError, Ports, StartError,
+    BindError, Ports, RunError, StartError,
     listeners::bind,
     session_secret::{self, SessionSecretError},
     settings,
     store::StoreOpenError,
 };
 use crate::{
+    access::{self, Need, Refused},
     config::{Config, StateStore, StoreKind},
     diagnostic::{Explain, Fix, Knob, fix},
-    private_file::folder_of,
+    keys::{GenerateError, KeyringError, KeysError},
+    private_file::{self, folder_of},
+    registration::{CredentialsError, RegistrationError},
     seal::Sealer,
     session::{DiskError, DiskStore, RedisStore},
 };
@@ -26,33 +29,38 @@ use crate::{
 /// The start writes a few kilobytes; a disk with less than this is full, in bytes.
 const LEAST_SPACE: u64 = 1 << 20;
 
+/// Types of file systems of the kernel (`f_type` of statfs(2)), which keep no files of others.
+const OF_THE_KERNEL: [(i128, &str); 14] = [
+    (0x9fa0, "proc"),
+    (0x6265_6572, "sysfs"),
+    (0x0027_e0eb, "cgroup"),
+    (0x6367_7270, "cgroup2"),
+    (0x6462_6720, "debugfs"),
+    (0x7472_6163, "tracefs"),
+    (0x7363_6673, "securityfs"),
+    (0xf97c_ff8c, "selinuxfs"),
+    (0xcafe_4a11, "bpf"),
+    (0x1cd1, "devpts"),
+    (0x1980_0202, "mqueue"),
+    (0xde5e_81e4, "efivarfs"),
+    (0x6265_6570, "configfs"),
+    (0x4249_4e4d, "binfmt_misc"),
+];
+
 /// A need of the start that is not met.
 #[derive(Debug, thiserror::Error)]
 pub enum Unmet {
     /// A folder that the start writes to.
-    #[error(
-        "{} cannot be written by the user that runs this ({cause}), and the start writes {purpose} there",
-        .path.display()
-    )]
+    #[error("{}", folder_text(path, purpose, why))]
     Folder {
-        /// The knob that names the folder.
-        knob: Knob,
-        /// The folder, or the nearest one above it that exists.
-        path: PathBuf,
-        /// The data that the start writes there.
-        purpose: &'static str,
-        /// The refusal of the operating system.
-        cause: io::Error,
-    },
-    /// The disk of a folder that the start writes to.
-    #[error("the disk of {} is full, and the start writes {purpose} there", .path.display())]
-    Space {
         /// The knob that names the folder.
         knob: Knob,
         /// The folder.
         path: PathBuf,
         /// The data that the start writes there.
         purpose: &'static str,
+        /// The reason.
+        why: NoFolder,
     },
     /// The secret of the sessions, in its file.
     #[error(transparent)]
@@ -60,6 +68,28 @@ pub enum Unmet {
     /// The file of the sessions.
     #[error(transparent)]
     Sessions(#[from] DiskError),
+}
+
+/// Why the start cannot write into a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoFolder {
+    /// It belongs to a file system of the kernel, of this type.
+    Kernel(&'static str),
+    /// It, or the place where it should be, is below a file.
+    File(PathBuf),
+    /// It does not exist, and cannot be made.
+    Missing {
+        /// The nearest folder above it that exists.
+        above: PathBuf,
+        /// Why it cannot be made there.
+        refused: Refused,
+    },
+    /// It cannot be written.
+    Refused(Refused),
+    /// It is on a read-only mount.
+    ReadOnly,
+    /// Its disk is full.
+    Full,
 }
 
 /// A folder that the start writes to.
@@ -73,15 +103,62 @@ struct Written<'a> {
 
 impl Explain for Unmet {
     fn fix(&self) -> Option<Fix> {
-        Some(match self {
-            Self::Folder { knob, .. } => fix!(
-                "make the folder writable for the user that runs bff, or set {} to a place in one that is",
-                *knob
-            ),
-            Self::Space { knob, .. } => fix!("free some space, or set {} to a place on another disk", *knob),
+        let (knob, path, why) = match self {
+            Self::Folder { knob, path, why, .. } => (*knob, path, why),
             Self::Secret(error) => return error.fix(),
             Self::Sessions(error) => return error.fix(),
+        };
+        Some(match why {
+            NoFolder::Kernel(_) => fix!("set {} to a place on a disk or a volume", knob),
+            NoFolder::File(_) => fix!("correct {}, or move the file away", knob),
+            NoFolder::Missing { .. } => fix!(
+                "correct {} if there is a mistake in its path; otherwise make the folder: `mkdir -p {}`, then `chown {} {}`",
+                knob,
+                access::quoted(path),
+                rustix::process::geteuid().as_raw().to_string(),
+                access::quoted(path)
+            ),
+            NoFolder::Refused(refused) => refused.remedy().map_or_else(
+                || fix!("correct {}", knob),
+                |remedy| fix!("{}; or set {} to a place in another folder", remedy, knob),
+            ),
+            NoFolder::ReadOnly => fix!(
+                "set {} to a place on a mount that can be written, or mount this one without `ro`",
+                knob
+            ),
+            NoFolder::Full => fix!("free some space, or set {} to a place on another disk", knob),
         })
+    }
+}
+
+fn folder_text(path: &Path, purpose: &str, why: &NoFolder) -> String {
+    let path = path.display();
+    match why {
+        NoFolder::Kernel(kind) => format!(
+            "{path} is no place for files, since it is in a file system of the kernel ({kind}), and the start writes {purpose} there"
+        ),
+        NoFolder::File(file) if *file == *path.to_string() => {
+            format!("{path} is a file, and the start needs a folder there for {purpose}")
+        }
+        NoFolder::File(file) => format!(
+            "{path} cannot be made, since {} is a file, and the start needs a folder there for {purpose}",
+            file.display()
+        ),
+        NoFolder::Missing { above, refused } => format!(
+            "{path} does not exist, and cannot be made: {} {}; the start writes {purpose} there",
+            above.display(),
+            refused.reason()
+        ),
+        NoFolder::Refused(refused) => {
+            format!(
+                "{path} {}, and the start writes {purpose} there",
+                refused.reason()
+            )
+        }
+        NoFolder::ReadOnly => {
+            format!("{path} is on a read-only mount, and the start writes {purpose} there")
+        }
+        NoFolder::Full => format!("the disk of {path} is full, and the start writes {purpose} there"),
     }
 }
 
@@ -100,6 +177,68 @@ pub fn unmet(config: &Config) -> Vec<Unmet> {
         unmet.extend(looked.err().map(Unmet::from));
     }
     unmet
+}
+
+/// A folder that the start would make.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the folder {} does not exist, and the start makes it", .path.display())]
+pub struct Made {
+    knob: Knob,
+    path: PathBuf,
+}
+
+impl Explain for Made {
+    fn fix(&self) -> Option<Fix> {
+        Some(fix!("correct {} if there is a mistake in its path", self.knob))
+    }
+}
+
+/// The folders that the start would make.
+#[must_use]
+pub fn made(config: &Config) -> Vec<Made> {
+    let mut made: Vec<Made> = Vec::new();
+    for Written { knob, folder, .. } in written(config) {
+        let is_missing = private_file::missing_folder(folder).is_some();
+        if is_missing && made.iter().all(|made| made.path != folder) && NoFolder::of(folder).is_none() {
+            made.push(Made {
+                knob,
+                path: folder.to_owned(),
+            });
+        }
+    }
+    made
+}
+
+/// The reason for `error`: a file that cannot be written follows from the place where it should be.
+pub(super) fn why(config: &Config, error: StartError) -> StartError {
+    let is_of_files = match &error {
+        StartError::Keys(error) => matches!(
+            error,
+            KeysError::Generate(GenerateError::Write { .. })
+                | KeysError::Keyring(KeyringError::NotWritable { .. } | KeyringError::Unreadable(_))
+        ),
+        StartError::SessionSecret(error) => matches!(error, SessionSecretError::File { .. }),
+        StartError::Store(error) => matches!(error, StoreOpenError::Disk(DiskError::File { .. })),
+        _ => false,
+    };
+    let unmet = if is_of_files { first_unmet(config) } else { None };
+    unmet.map_or(error, StartError::from)
+}
+
+/// The same for a server that has begun to serve.
+pub(super) fn why_stopped(config: &Config, error: RunError) -> RunError {
+    let is_of_files = matches!(
+        &error,
+        RunError::Registration(RegistrationError::Credentials(
+            CredentialsError::NotWritable { .. } | CredentialsError::Lock { .. }
+        ))
+    );
+    let unmet = if is_of_files { first_unmet(config) } else { None };
+    unmet.map_or(error, RunError::from)
+}
+
+fn first_unmet(config: &Config) -> Option<Unmet> {
+    unmet(config).into_iter().next()
 }
 
 /// Whether the addresses can be listened on, for a server that does not run yet.
@@ -151,23 +290,25 @@ fn written(config: &Config) -> Vec<Written<'_>> {
         }
     };
     let key = &keys.options.signing_key;
-    add(!key.exists(), Knob::KeysFolder, folder_of(key), "the signing key");
+    // With an identity, a missing key is a mistake of its own.
+    let makes_key = !key.exists() && !keys.options.identity_markers.iter().any(|marker| marker.exists());
+    add(makes_key, Knob::KeyPlace, folder_of(key), "the signing key");
     add(
         !session_secret::is_there(&config.session, &keys.state_dir),
-        Knob::StateFolder,
+        Knob::StatePlace,
         &keys.state_dir,
         "the secret of the sessions",
     );
     add(
         matches!(config.session.store, StoreKind::Disk),
-        Knob::StateFolder,
+        Knob::StatePlace,
         &keys.state_dir,
         "the sessions",
     );
     let credentials = &keys.credentials;
     add(
         config.registration.enabled && keys.state_store == StateStore::Files && !credentials.exists(),
-        Knob::CredentialsPath,
+        Knob::CredentialsPlace,
         folder_of(credentials),
         "the credentials of the client",
     );
@@ -178,23 +319,57 @@ fn written(config: &Config) -> Vec<Written<'_>> {
 
 impl Written<'_> {
     fn unmet(&self) -> Option<Unmet> {
-        // A folder that is missing is made.
-        let path = self.folder.ancestors().find(|folder| folder.exists())?;
+        Some(Unmet::Folder {
+            knob: self.knob,
+            path: self.folder.to_owned(),
+            purpose: self.purpose,
+            why: NoFolder::of(self.folder)?,
+        })
+    }
+}
+
+// === impl NoFolder ===
+
+impl NoFolder {
+    fn of(folder: &Path) -> Option<Self> {
+        // A folder that is missing is made. A name that cannot be looked up is not a missing one.
+        let is_there = |path: &&Path| !matches!(path.try_exists(), Ok(false));
+        let above = folder.ancestors().find(is_there)?;
+        // That of the working folder is empty.
+        let above = if above.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            above
+        };
+        // The look-up fails for a path below a file too.
+        if let Some(file) = folder.ancestors().find(|path| path.is_file()) {
+            return Some(Self::File(file.to_owned()));
+        }
+        if let Ok(system) = statfs(above) {
+            let kind = i128::from(system.f_type);
+            if let Some((_, kind)) = OF_THE_KERNEL.iter().find(|(other, _)| *other == kind) {
+                return Some(Self::Kernel(kind));
+            }
+        }
         let rights = Access::WRITE_OK | Access::EXEC_OK;
-        if let Err(cause) = accessat(CWD, path, rights, AtFlags::EACCESS) {
-            return Some(Unmet::Folder {
-                knob: self.knob,
-                path: path.to_owned(),
-                purpose: self.purpose,
-                cause: cause.into(),
+        if let Err(cause) = accessat(CWD, above, rights, AtFlags::EACCESS) {
+            let cause = io::Error::from(cause);
+            let refused = Refused::of(above, Need::WriteIn, &cause);
+            return Some(if cause.kind() == io::ErrorKind::ReadOnlyFilesystem {
+                Self::ReadOnly
+            } else if above == folder || matches!(folder.try_exists(), Err(_) | Ok(true)) {
+                Self::Refused(refused)
+            } else {
+                Self::Missing {
+                    above: above.to_owned(),
+                    refused,
+                }
             });
         }
-        let disk = statvfs(path).ok()?;
-        (disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_SPACE).then(|| Unmet::Space {
-            knob: self.knob,
-            path: path.to_owned(),
-            purpose: self.purpose,
-        })
+        let disk = statvfs(above).ok()?;
+        // Without any blocks, as some file systems in memory and on the network tell it, nothing is known.
+        let is_full = disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_SPACE;
+        is_full.then_some(Self::Full)
     }
 }
 
@@ -229,7 +404,7 @@ mod tests {
         let knobs = || -> Vec<Knob> { written(&config).iter().map(|written| written.knob).collect() };
         assert_eq!(
             knobs(),
-            [Knob::KeysFolder, Knob::StateFolder, Knob::CredentialsPath]
+            [Knob::KeyPlace, Knob::StatePlace, Knob::CredentialsPlace]
         );
         for name in ["bff-signing.pem", "session_secret", "bff_client.json"] {
             fs::write(path(name), "there").unwrap();

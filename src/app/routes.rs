@@ -9,6 +9,7 @@ use std::{
 
 use super::StartError;
 use crate::{
+    access::{Need, Refused},
     config::Config,
     diagnostic::{Explain, Fix, Knob, fix},
     gateway::{Around, Auth, MAX_FILE_SIZE, Route, Routes},
@@ -64,13 +65,10 @@ pub(super) fn text(config: &Config) -> Result<Option<String>, StartError> {
     let path = config.server.config_dir.join(FILE);
     let mut text = String::new();
     // One byte more than allowed, so that a file that is too large is seen to be.
-    match File::open(path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
+    match File::open(&path).and_then(|file| file.take(MAX_FILE_SIZE as u64 + 1).read_to_string(&mut text)) {
         Ok(_) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StartError::RoutesFile {
-            path: file(config),
-            error,
-        }),
+        Err(error) => Err(Refused::of(&path, Need::Read, &error).into()),
     }
 }
 

@@ -10,6 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use crate::{
+    access::{Need, Refused},
     config::SessionSettings,
     diagnostic::{Explain, Fix, Knob, fix},
     private_file::{self, Exposed, Guard},
@@ -52,11 +53,16 @@ pub enum SessionSecretError {
 impl Explain for SessionSecretError {
     fn fix(&self) -> Option<Fix> {
         match self {
-            Self::File { .. } => Some(fix!(
-                "make its folder ({}) writable for the user that runs bff, or set {}",
-                Knob::StateFolder,
-                Knob::SessionSecret
-            )),
+            Self::File { path, error } => Some(match Refused::of(path, Need::ReadPrivate, error).remedy() {
+                Some(remedy) if path.exists() => {
+                    fix!("{}; or set {}", remedy, Knob::SessionSecret)
+                }
+                _ => fix!(
+                    "make its folder ({}) writable for the user that runs bff, or set {}",
+                    Knob::StateFolder,
+                    Knob::SessionSecret
+                ),
+            }),
             Self::Content(_) => Some(fix!(
                 "restore it from a backup; or remove it to have a new one made, and everybody logs in again"
             )),

@@ -13,6 +13,7 @@ use crate::{
     diagnostic::{Diagnostic, Explained, Knob, fix},
     jose::{Algorithm, SigningKey},
     keys::{self, ByHandError, Done, GenerateError, Keeper, Keys, State, Upcoming, Warning, moment},
+    private_file::{folder_of, missing_folder},
 };
 
 /// The action on the keys.
@@ -56,14 +57,40 @@ pub(super) fn run(command: KeysCommand) -> Exit {
         Ok((config, _)) => config,
         Err(exit) => return exit,
     };
-    process::block_on(async {
+    let missing = missing_folders(&command, &config);
+    let exit = process::block_on(async {
         let work = async |common: &InCommon| change(command, &config, common).await;
         let done = InCommon::with(&config, &Ports::default(), work).await;
         done.unwrap_or_else(|error| {
             complain_of(&error, &config);
             Exit::Configuration
         })
-    })
+    });
+    for folder in missing.iter().filter(|folder| folder.is_dir()) {
+        say(&format!(
+            "made the folder {}, which did not exist",
+            folder.display()
+        ));
+    }
+    exit
+}
+
+/// The folders that do not exist and that the command may make.
+fn missing_folders(command: &KeysCommand, config: &Config) -> Vec<PathBuf> {
+    let keys = &config.keys;
+    let mut folders = vec![
+        folder_of(&keys.options.signing_key),
+        &keys.options.dir,
+        &keys.state_dir,
+        folder_of(&keys.credentials),
+    ];
+    if let KeysCommand::Generate { file: Some(file), .. } = command {
+        folders.push(folder_of(file));
+    }
+    folders.retain(|folder| missing_folder(folder).is_some());
+    folders.sort_unstable();
+    folders.dedup();
+    folders.into_iter().map(Path::to_owned).collect()
 }
 
 async fn change(command: KeysCommand, config: &Config, common: &InCommon) -> Exit {
@@ -188,6 +215,13 @@ fn generate(config: &Config, file: Option<PathBuf>, dry_run: bool) -> Exit {
     }
     if dry_run {
         say(&format!("a {kind} key would be made in {shown}"));
+        let folder = folder_of(&path);
+        if missing_folder(folder).is_some() {
+            say(&format!(
+                "the folder {} does not exist, and would be made",
+                folder.display()
+            ));
+        }
         return Exit::Success;
     }
     match keys::generate_if_new(&path, kind, markers) {

@@ -1,9 +1,12 @@
 //! Reports for the operator: all mistakes at once, and warnings.
 
-use std::fmt;
+use std::{fmt, io, path::Path};
 
 use super::{catalogue, names::Source};
-use crate::quote::{looks_like_a_secret, quote};
+use crate::{
+    access::{Need, Refused},
+    quote::{looks_like_a_secret, quote},
+};
 
 /// A longer value is cut off in messages, in characters.
 const MAX_SHOWN: usize = 200;
@@ -83,6 +86,15 @@ impl Complaint {
             fix: fix.into(),
             unquoted: false,
         }
+    }
+
+    /// A complaint of a file or folder that cannot be read. If no right is lacking, the fix is `otherwise`.
+    pub(super) fn unreadable(path: &Path, need: Need, error: &io::Error, otherwise: &str) -> Self {
+        let refused = Refused::of(path, need, error);
+        Self::new(
+            refused.reason(),
+            refused.remedy().unwrap_or_else(|| otherwise.to_owned()),
+        )
     }
 
     /// A complaint of a value that must not be quoted.

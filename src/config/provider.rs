@@ -11,6 +11,7 @@ use super::{
     reader::Reader,
 };
 use crate::{
+    access::Need,
     oidc::OptionalEndpoint,
     tls::{self, BundleError},
 };
@@ -191,11 +192,12 @@ fn prompt(reader: &mut Reader) -> PromptSetting {
 }
 
 pub(super) fn read_ca_bundle(path: &Path) -> Result<Vec<u8>, Complaint> {
-    tls::read_bundle(path).map_err(|error| {
-        let fix = match &error {
-            BundleError::Unreadable(_) => "correct the path, or give the user that runs bff read permission",
-            BundleError::NoBundle | BundleError::Unusable(_) => "name a PEM file with the CA certificates",
-        };
-        Complaint::new(error.to_string(), fix)
+    tls::read_bundle(path).map_err(|error| match &error {
+        BundleError::Unreadable(error) => {
+            Complaint::unreadable(path, Need::Read, error, "correct the path, or put the file there")
+        }
+        BundleError::NoBundle | BundleError::Unusable(_) => {
+            Complaint::new(error.to_string(), "name a PEM file with the CA certificates")
+        }
     })
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{problem::Complaint, provider::read_ca_bundle, reader::Reader};
 use crate::{
+    access::Need,
     secret::Secret,
     session::{RedisCertificateError, RedisOptions},
 };
@@ -75,9 +76,11 @@ fn showing(
         (Some(path), Some(key)) => {
             let certificate = reader.parsed("REDIS_CLIENT_CERT_FILE", |_| {
                 std::fs::read(&path).map_err(|error| {
-                    Complaint::new(
-                        format!("cannot be read: {error}"),
-                        "correct the path, or give the user that runs bff read permission",
+                    Complaint::unreadable(
+                        &path,
+                        Need::Read,
+                        &error,
+                        "correct the path, or put the file there",
                     )
                 })
             })?;

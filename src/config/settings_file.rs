@@ -10,10 +10,15 @@ use std::{
 };
 
 use super::problem::{Complaint, plain_name};
-use crate::yaml::{self, Aliases, Fault, Key, Value, YamlError};
+use crate::{
+    access::Need,
+    yaml::{self, Aliases, Fault, Key, Value, YamlError},
+};
 
 /// A larger file is refused, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
+/// The advice for an error of the disk.
+const FIX: &str = "put a file there that can be read, or remove it";
 
 /// The content of the file, by key as written there.
 pub(super) type Settings = BTreeMap<String, Setting>;
@@ -48,13 +53,14 @@ pub(super) fn read(path: &Path) -> Result<Settings, Complaint> {
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Settings::new()),
-        Err(error) => return Err(unreadable(&error)),
+        Err(error) => return Err(Complaint::unreadable(path, Need::Read, &error, FIX)),
     }
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let unreadable = |error: io::Error| Complaint::unreadable(path, Need::Read, &error, FIX);
+    let file = File::open(path).map_err(unreadable)?;
     let mut text = Vec::new();
     file.take(MAX_LENGTH + 1)
         .read_to_end(&mut text)
-        .map_err(|error| unreadable(&error))?;
+        .map_err(unreadable)?;
     if u64::try_from(text.len()).map_or(true, |length| length > MAX_LENGTH) {
         return Err(Complaint::new(
             "is larger than 1 MiB",
@@ -64,13 +70,6 @@ pub(super) fn read(path: &Path) -> Result<Settings, Complaint> {
     let text = String::from_utf8(text)
         .map_err(|_| Complaint::new("is not UTF-8", "save the file with the encoding UTF-8"))?;
     parse(&text)
-}
-
-fn unreadable(error: &io::Error) -> Complaint {
-    Complaint::new(
-        format!("cannot be read: {error}"),
-        "give the user that runs bff read permission, or remove the file",
-    )
 }
 
 /// Parses the text of the file.

@@ -5,7 +5,7 @@ mod settings;
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +21,7 @@ use super::{
     settings_file,
 };
 use crate::{
+    access::Need,
     private_file::{Exposed, Guard},
     secret::Secret,
 };
@@ -173,8 +174,14 @@ impl Sources {
         match path::parse(&text, Leads::ToFile) {
             Err(complaint) => self.problem(&source, None, complaint),
             Ok(file) if file.is_file() => return file,
-            Ok(_) => {
-                let complaint = Complaint::new("names no file", "correct the path, or mount the file");
+            Ok(file) => {
+                let fix = "correct the path, or mount the file";
+                let complaint = match file.metadata() {
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        Complaint::unreadable(&file, Need::Read, &error, fix)
+                    }
+                    _ => Complaint::new("names no file", fix),
+                };
                 self.problem(&source, Some(shown(&text)), complaint);
             }
         }
@@ -200,12 +207,12 @@ impl Sources {
             Err(complaint) => self.problem(&source, None, complaint),
             Ok(folder) if folder.is_dir() => self.config_dir = folder,
             Ok(folder) => {
-                let message = match folder.metadata() {
-                    Ok(_) => "is not a folder".to_owned(),
-                    Err(error) => format!("cannot be opened: {error}"),
-                };
                 let fix = "correct the path or mount the folder, which holds settings.yaml and routes.yaml";
-                self.problem(&source, Some(shown(&text)), Complaint::new(message, fix));
+                let complaint = match folder.metadata() {
+                    Ok(_) => Complaint::new("is not a folder", fix),
+                    Err(error) => Complaint::unreadable(&folder, Need::Read, &error, fix),
+                };
+                self.problem(&source, Some(shown(&text)), complaint);
             }
         }
     }
@@ -336,10 +343,12 @@ fn is_damaged(name: &str, text: &str) -> bool {
 
 /// The secret in a file, without the line end that editors add. An empty file counts as unset.
 pub(super) fn read_secret(path: &Path, guard: Guard) -> Result<SecretFile, Complaint> {
-    let unreadable = |error: std::io::Error| {
-        Complaint::new(
-            format!("cannot be read: {error}"),
-            "correct the path, or give the user that runs bff read permission",
+    let unreadable = |error: io::Error| {
+        Complaint::unreadable(
+            path,
+            Need::ReadPrivate,
+            &error,
+            "correct the path, or put the file there",
         )
     };
     if !path.metadata().map_err(unreadable)?.is_file() {

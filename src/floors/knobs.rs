@@ -10,10 +10,13 @@ use super::{
 };
 use crate::{
     admin::SocketError,
-    app::{RoutesWarning, StartError},
+    app::{
+        RoutesWarning, StartError,
+        preflight::{NoFolder, Unmet},
+    },
     diagnostic::{Explain, Explained, Knob},
     jose::{Algorithm, VerifyError},
-    keys::{KeyringError, KeysError},
+    keys::{GenerateError, KeyringError, KeysError},
     login::hosts::HostsError,
     oidc::{
         AssertionFacts, AuthenticationSummary, CallError, DiscoveryError, EndpointError, IdTokenError,
@@ -29,7 +32,9 @@ use crate::{
 
 /// Knobs of diagnostics without a type of their own: a function builds them from the parts of a running server. Of
 /// these, the test looks for the place.
-const IN_FUNCTIONS: [Knob; 19] = [
+const IN_FUNCTIONS: [Knob; 21] = [
+    Knob::HttpsProxy,
+    Knob::PublishAhead,
     Knob::AuthorizationEndpoint,
     Knob::ProviderKeys,
     Knob::EndSessionEndpoint,
@@ -117,6 +122,10 @@ fn of_registration() -> Vec<Box<dyn Explain>> {
             url: url(),
             changes: changes(),
         }),
+        Box::new(CredentialsError::Corrupt {
+            place: place(),
+            reason: String::new(),
+        }),
         Box::new(CredentialsError::NotWritable {
             path: PathBuf::from("bff_client.json"),
             cause: String::new(),
@@ -173,6 +182,16 @@ fn of_this_machine() -> Vec<Box<dyn Explain>> {
         Box::new(explain(&failed, &hints).unwrap()),
         Box::new(proxy.explain(&gone, "idp.test", false, true).unwrap()),
         Box::new(KeysError::DuplicateKid("a".to_owned())),
+        Box::new(GenerateError::IdentityWithoutKey {
+            path: PathBuf::from("bff-signing.pem"),
+            marker: PathBuf::from("keyring.json"),
+        }),
+        Box::new(Unmet::Folder {
+            knob: Knob::StatePlace,
+            path: PathBuf::from("state"),
+            purpose: "the sessions",
+            why: NoFolder::Full,
+        }),
         Box::new(KeyringError::Foreign),
         Box::new(StartError::KeyNotMounted(KeysError::Publish)),
         Box::new(StartError::Cookies(CookieOptionsError::Prefix)),

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::KeyKind;
 use crate::{
     clock::Timestamp,
-    diagnostic::{Explain, Fix, fix},
+    diagnostic::{Explain, Fix, Knob, fix},
     jose::SigningKey,
     private_file::{self, exists},
 };
@@ -60,12 +60,15 @@ impl Explain for GenerateError {
     fn fix(&self) -> Option<Fix> {
         match self {
             Self::IdentityWithoutKey { path, marker } => Some(fix!(
-                "restore {} from a backup or mount the volume that holds it; only to really start anew, remove {} too",
+                "correct {} if the key is elsewhere; otherwise restore {} from a backup or mount the volume that holds it; only to \
+                 really start anew, remove {} too",
+                Knob::KeyPlace,
                 format!("{path:?}"),
                 format!("{marker:?}")
             )),
             Self::Write { .. } => Some(fix!(
-                "the folder must be writable for the user that runs bff, and have space left"
+                "the folder ({}) must be writable for the user that runs bff, and have space left",
+                Knob::KeyPlace
             )),
             Self::Library(_) => None,
         }

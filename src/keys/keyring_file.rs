@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::{keyring::Keyring, keyring_store::KeyringLock};
 use crate::{
+    access::{Need, Refused},
     diagnostic::{Explain, Fix, Knob, fix},
     private_file::{self, Exposed, FileLock, Guard},
 };
@@ -40,13 +41,8 @@ pub(super) struct KeyringFile {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The operating system refuses to read it.
-    #[error("{path:?} cannot be read ({cause})")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Unreadable(#[from] Refused),
     /// Others can write it, and so let their own key sign.
     #[error("{path:?}: {exposed}")]
     Exposed {
@@ -103,7 +99,9 @@ pub enum KeyringError {
 impl Explain for KeyringError {
     fn fix(&self) -> Option<Fix> {
         Some(match self {
-            Self::Unreadable { .. } => fix!("it must be a file that the user that runs bff can read"),
+            Self::Unreadable(refused) => refused
+                .fix()
+                .unwrap_or_else(|| fix!("it must be a file that the user that runs bff can read")),
             Self::Exposed { exposed, .. } => return exposed.fix(),
             Self::Corrupt { .. } => fix!(
                 "restore it from a backup; without one, name the key that signs now in {} and the others that are in use in {}, \
@@ -202,10 +200,7 @@ impl KeyringFile {
 
     /// Reads the keyring; `None` if there is no file.
     pub(super) fn read(&self) -> Result<Option<Keyring>, KeyringError> {
-        let unreadable = |cause| KeyringError::Unreadable {
-            path: self.path.clone(),
-            cause,
-        };
+        let unreadable = |error| Refused::of(&self.path, Need::ReadPrivate, &error);
         // Looked at before it is opened: opening a FIFO would wait for a writer.
         let opened = self.path.metadata().and_then(|metadata| {
             if metadata.is_file() {
@@ -217,7 +212,7 @@ impl KeyringFile {
         let file = match opened {
             Ok(file) => file,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(unreadable(cause)),
+            Err(cause) => return Err(unreadable(cause).into()),
         };
         // It says which key signs, and contains no secret.
         if let Err(exposed @ (Exposed::Writable { .. } | Exposed::Foreign { .. })) = self.guard.file(&file) {

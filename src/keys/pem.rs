@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::form::Form;
 use crate::{
+    access::{Need, Refused},
     jose::KeyPair,
     private_file::{Exposed, Guard, folder_of},
 };
@@ -78,8 +79,8 @@ pub enum KeyProblem {
     #[error("there is no such file")]
     Missing,
     /// The operating system refuses.
-    #[error("it cannot be read ({0})")]
-    Unreadable(io::Error),
+    #[error("it {}", .0.reason())]
+    Unreadable(Refused),
     /// Others can use it.
     #[error("{0}")]
     Exposed(Exposed),
@@ -171,19 +172,20 @@ pub(super) fn read_guarded(path: &Path, guard: Guard) -> Result<KeyPair, Unusabl
 
 fn read_bounded(path: &Path) -> Result<(File, Zeroizing<Vec<u8>>), KeyProblem> {
     // Looked at before it is opened: opening a FIFO would wait for a writer.
-    let kind = path.metadata().map_err(KeyProblem::from_io)?.file_type();
+    let failed = |error: io::Error| KeyProblem::from_io(path, &error);
+    let kind = path.metadata().map_err(failed)?.file_type();
     if kind.is_dir() {
         return Err(KeyProblem::Folder);
     }
     if !kind.is_file() {
         return Err(KeyProblem::NotAFile("a device, pipe or socket"));
     }
-    let file = File::open(path).map_err(KeyProblem::from_io)?;
+    let file = File::open(path).map_err(failed)?;
     let mut text = Zeroizing::new(Vec::new());
     (&file)
         .take(MAX_FILE_LENGTH + 1)
         .read_to_end(&mut text)
-        .map_err(KeyProblem::from_io)?;
+        .map_err(failed)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > MAX_FILE_LENGTH) {
         return Err(KeyProblem::TooLarge);
     }
@@ -316,11 +318,11 @@ fn bit_length(big_endian: &[u8]) -> usize {
 // === impl KeyProblem ===
 
 impl KeyProblem {
-    fn from_io(error: io::Error) -> Self {
+    fn from_io(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
             io::ErrorKind::IsADirectory => Self::Folder,
-            _ => Self::Unreadable(error),
+            _ => Self::Unreadable(Refused::of(path, Need::ReadPrivate, error)),
         }
     }
 

@@ -5,14 +5,19 @@ mod authority;
 mod breaks;
 mod contract;
 mod damaged;
+mod elsewhere;
 mod endpoints;
 mod experiments;
 mod kinds;
 mod outages;
+mod places;
 mod register;
 mod report;
 mod reviewed;
+mod rights;
 mod starts;
+
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -51,16 +56,71 @@ impl Harness {
     }
 }
 
+/// Starts the binary with these arguments and variables in a folder.
+type Start = fn(&Path, &[&str], &[(String, String)]) -> Process;
+
+/// The first ✗ of the doctor is `row` and says `parts`. Its table says them too, and a start, which ends with the same
+/// exit code.
+async fn agree(stack: &Stack, changes: &[(&str, &str)], row: &str, parts: &[&str]) {
+    agree_by(Process::start, stack, changes, row, parts).await;
+}
+
+/// The same for a user whom the permissions of files bind.
+async fn agree_bound(stack: &Stack, changes: &[(&str, &str)], row: &str, parts: &[&str]) {
+    agree_by(Process::start_bound, stack, changes, row, parts).await;
+}
+
+/// The first ✗ of the doctor is `row` and says `parts`; the table and the log of a start, which goes on, say them too.
+async fn agree_in_log(stack: &Stack, changes: &[(&str, &str)], row: &str, parts: &[&str]) {
+    let found = check(stack, changes).await;
+    found.blames(row, parts);
+    let table = run(stack, &["check"], changes).await;
+    let text = table.output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut started = start(stack, changes);
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in {text}");
+        started.says(part).await;
+    }
+    started.terminate();
+    started.ended().await;
+}
+
+async fn agree_by(start: Start, stack: &Stack, changes: &[(&str, &str)], row: &str, parts: &[&str]) {
+    let found = check_by(start, stack, changes).await;
+    found.blames(row, parts);
+    for arguments in [&["check"][..], &[]] {
+        let ended = run_by(start, stack, arguments, changes).await;
+        assert_eq!(ended.code, found.code, "{}", ended.output);
+        let text = ended.output.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in parts {
+            assert!(text.contains(part), "{arguments:?}: no {part:?} in {text}");
+        }
+    }
+}
+
 /// Runs the binary with the stack's variables and `changes` to them. Nothing secret may stand in what it prints.
 async fn run(stack: &Stack, arguments: &[&str], changes: &[(&str, &str)]) -> Ended {
+    run_by(Process::start, stack, arguments, changes).await
+}
+
+/// The variables of the stack with `changes` to them.
+fn changed(stack: &Stack, changes: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut variables = stack.variables.clone();
     for (name, value) in changes {
         variables.retain(|(known, _)| known != name);
         variables.push(((*name).to_owned(), (*value).to_owned()));
     }
-    let ended = Process::start(&stack.folder(), arguments, &variables)
-        .ended()
-        .await;
+    variables
+}
+
+/// Starts the server and does not wait.
+fn start(stack: &Stack, changes: &[(&str, &str)]) -> Process {
+    Process::start(&stack.folder(), &[], &changed(stack, changes))
+}
+
+async fn run_by(start: Start, stack: &Stack, arguments: &[&str], changes: &[(&str, &str)]) -> Ended {
+    let variables = changed(stack, changes);
+    let ended = start(&stack.folder(), arguments, &variables).ended().await;
     for secret in secrets(stack, &variables) {
         assert!(!ended.output.contains(&secret), "a secret in:\n{}", ended.output);
     }
@@ -88,7 +148,11 @@ fn secrets(stack: &Stack, variables: &[(String, String)]) -> Vec<String> {
 }
 
 async fn check(stack: &Stack, changes: &[(&str, &str)]) -> Found {
-    let ended = run(stack, &["check", "--json"], changes).await;
+    check_by(Process::start, stack, changes).await
+}
+
+async fn check_by(start: Start, stack: &Stack, changes: &[(&str, &str)]) -> Found {
+    let ended = run_by(start, stack, &["check", "--json"], changes).await;
     let report: Value =
         serde_json::from_str(&ended.output).unwrap_or_else(|error| panic!("{error}: {}", ended.output));
     assert_eq!(report["exit_code"], ended.code);

@@ -192,5 +192,8 @@ async fn a_read_only_folder_means_sessions_in_memory() {
     drop(process);
     variables.push(("SESSION_STORE".to_owned(), "disk".to_owned()));
     let ended = Process::start(&bff.stack.folder(), &[], &variables).ended().await;
-    ended.says(64, &["/sys/bff/sessions.redb", "BFF_STATE_DIR"]);
+    ended.says(
+        64,
+        &["/sys/bff is no place for files", "the sessions", "BFF_STATE_DIR"],
+    );
 }

@@ -140,6 +140,9 @@ pub(super) fn configuration(report: &mut Report) -> Option<Config> {
 
 /// Whether the start can write what it has to.
 fn files(config: &Config, report: &mut Report) -> bool {
+    for made in preflight::made(config) {
+        report.note_of(&made);
+    }
     let unmet = preflight::unmet(config);
     for unmet in &unmet {
         let what = "the start could not write what it has to";
@@ -220,9 +223,11 @@ pub(super) async fn keys(
 /// A waiting key is no mistake, but the operator should know.
 fn tell_next(keeper: &Keeper, registered: Option<Algorithm>, now: Timestamp, report: &mut Report) {
     if let Some(Step::Adopt(named)) = keeper.step(now) {
-        report.note(format!(
-            "the key {} that BFF_JWT_SIGNING_KEY names is new: the server publishes it, and it signs BFF_JWK_PUBLISH_AHEAD later",
-            named.kid
+        report.note(fix!(
+            "the key {} that {} names is new: the server publishes it, and it signs {} later",
+            named.kid,
+            Knob::SigningKey,
+            Knob::PublishAhead
         ));
     }
     let ring = keeper.keyring();

@@ -139,7 +139,7 @@ fn a_named_configuration_folder_must_be_there() {
     assert_eq!(problem.variable, "BFF_CONFIG_DIR");
     assert_eq!(problem.value.unwrap(), "\"/nonexistent/config\"");
     assert!(
-        problem.message.starts_with("cannot be opened"),
+        problem.message.starts_with("cannot be read"),
         "{}",
         problem.message
     );

@@ -232,9 +232,17 @@ impl Keeper {
         let mut markers = options.identity_markers.iter();
         let marker = markers.find(|marker| marker.exists()).cloned();
         let Some(active) = self.ring.active() else {
-            return match read_guarded(&options.signing_key, options.guard) {
-                Err(error) => KeysError::SigningKey(error),
-                Ok(_) => KeysError::Publish,
+            return match (read_guarded(&options.signing_key, options.guard), marker) {
+                // As a start says it.
+                (
+                    Err(UnusableKey {
+                        problem: KeyProblem::Missing,
+                        path,
+                    }),
+                    Some(marker),
+                ) => KeysError::Generate(GenerateError::IdentityWithoutKey { path, marker }),
+                (Err(error), _) => KeysError::SigningKey(error),
+                (Ok(_), _) => KeysError::Publish,
             };
         };
         let path = self.folder.path_of(active);

@@ -11,9 +11,9 @@ impl Explain for UnusableKey {
             KeyProblem::Missing => fix!(
                 "start the server, which makes it on a first start; otherwise correct the path, or mount the volume that holds it"
             ),
-            KeyProblem::Unreadable(_) => {
+            KeyProblem::Unreadable(refused) => refused.fix().unwrap_or_else(|| {
                 fix!("the user that runs bff needs read permission on the file and its folders")
-            }
+            }),
             KeyProblem::Exposed(exposed) => return exposed.fix(),
             KeyProblem::NotAFile(_) => fix!("name the PEM file itself"),
             KeyProblem::Folder => fix!(

@@ -156,8 +156,8 @@ fn a_pipe_does_not_hang_the_start() {
 
 #[test]
 fn an_unreadable_file_is_said() {
-    let problem = KeyProblem::from_io(io::ErrorKind::PermissionDenied.into());
     let path = PathBuf::from("key.pem");
+    let problem = KeyProblem::from_io(&path, &io::ErrorKind::TimedOut.into());
     let error = UnusableKey { path, problem };
     assert!(error.told().contains("read permission"), "{error}");
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    access::Refused,
     diagnostic::{Explain, Fix, Knob, fix},
     private_file::Exposed,
     registration::vault::Place,
@@ -15,8 +16,8 @@ use crate::{
     reason = "the messages say it, and the fields are what they name"
 )]
 pub enum CredentialsError {
-    #[error("{} cannot be read: {cause}", path.display())]
-    Unreadable { path: PathBuf, cause: String },
+    #[error(transparent)]
+    Unreadable(Refused),
     #[error("{}: {exposed}", path.display())]
     Exposed { path: PathBuf, exposed: Exposed },
     #[error("{place} is not a credentials file of this server: {reason}")]
@@ -59,12 +60,17 @@ pub enum CredentialsError {
 impl Explain for CredentialsError {
     fn fix(&self) -> Option<Fix> {
         Some(match self {
-            Self::Unreadable { .. } => fix!("it must be a file that the user of this process can read"),
+            Self::Unreadable(refused) => refused.fix().unwrap_or_else(|| {
+                fix!(
+                    "let {} name a file that the user of this process can read",
+                    Knob::CredentialsPlace
+                )
+            }),
             Self::Exposed { exposed, .. } => return exposed.fix(),
             Self::Corrupt { .. } => fix!(
-                "correct {} if it points to another file; else restore it from a backup; without one, move it away, have the client \
+                "correct {} if it leads to another file; else restore it from a backup; without one, move it away, have the client \
                  removed at the IdP, and start with a fresh {}",
-                Knob::CredentialsPath,
+                Knob::CredentialsPlace,
                 Knob::InitialAccessToken
             ),
             Self::Newer { .. } => fix!("start that version, or restore what belongs to this one"),

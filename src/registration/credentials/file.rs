@@ -15,6 +15,7 @@ use super::{
     Credentials, CredentialsError,
 };
 use crate::{
+    access::{Need, Refused},
     clock::Clock,
     private_file::{self, FileLock, Guard, Step},
 };
@@ -118,9 +119,8 @@ impl CredentialsFile {
     ///
     /// As for [`CredentialsFile::load`].
     pub fn read(&self) -> Result<Option<Credentials>, CredentialsError> {
-        let unreadable = |cause: io::Error| CredentialsError::Unreadable {
-            path: self.path.to_path_buf(),
-            cause: cause.to_string(),
+        let unreadable = |cause: io::Error| {
+            CredentialsError::Unreadable(Refused::of(&self.path, Need::ReadPrivate, &cause))
         };
         let file = match File::open(&self.path) {
             Ok(file) => file,

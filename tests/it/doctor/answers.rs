@@ -1,31 +1,16 @@
 //! Facts about the IdP that belong together: the form of an answer, an issuer and its address, the keys that are not usable.
 //! The doctor, its JSON and the log of a start say the same.
 
+use std::time::Duration;
+
 use devstack_idp::{Endpoint, Fault};
 use serde_json::{Value, json};
 
-use super::{Harness, check, run};
-use crate::support::{Process, Stack};
+use super::{Harness, agree_in_log, check, run};
+use crate::support::{Logs, Process, Stack};
 
-/// The first ✗ is `row` and says `parts`; the table and the log of a start say them too.
-async fn agree(stack: &Stack, changes: &[(&str, &str)], row: &str, parts: &[&str]) {
-    let found = check(stack, changes).await;
-    found.blames(row, parts);
-    let table = run(stack, &["check"], changes).await;
-    let text = table.output.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut variables = stack.variables.clone();
-    for (name, value) in changes {
-        variables.retain(|(known, _)| known != name);
-        variables.push(((*name).to_owned(), (*value).to_owned()));
-    }
-    let mut started = Process::start(&stack.folder(), &[], &variables);
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in {text}");
-        started.says(part).await;
-    }
-    started.terminate();
-    started.ended().await;
-}
+/// The server reads the keys of the IdP again after an hour.
+const KEYS_ARE_OLD: Duration = Duration::from_mins(61);
 
 async fn never_started() -> Stack {
     Stack::builder().without_server().start_without_waiting().await
@@ -63,7 +48,7 @@ async fn an_answer_that_is_not_json_is_described() {
         ),
     ] {
         stack.idp.fail_always(Endpoint::Discovery, fault);
-        agree(&stack, &[], "discovery", parts).await;
+        agree_in_log(&stack, &[], "discovery", parts).await;
     }
 }
 
@@ -105,7 +90,7 @@ async fn an_issuer_and_the_address_of_another_idp() {
     ] {
         let changes = [("OIDC_ISSUER", issuer), ("IDP_BASE_URL", other.issuer.as_str())];
         let itself = "names itself after the address at which this server asks it";
-        agree(
+        agree_in_log(
             &stack,
             &changes,
             "issuer",
@@ -119,7 +104,7 @@ async fn an_issuer_and_the_address_of_another_idp() {
             .idp
             .fail_always(Endpoint::Discovery, Fault::json(200, &document));
         let set = format!("set OIDC_ISSUER={own} if that is your IdP");
-        agree(
+        agree_in_log(
             &stack,
             &changes,
             "issuer",
@@ -137,7 +122,7 @@ async fn an_issuer_and_the_address_of_another_idp() {
         ("OIDC_ISSUER", "https://idp.example"),
         ("IDP_BASE_URL", other.issuer.as_str()),
     ];
-    agree(
+    agree_in_log(
         &stack,
         &changes,
         "issuer",
@@ -279,5 +264,29 @@ async fn a_client_that_was_deleted_at_the_idp() {
         started.says(deleted).await;
         started.terminate();
         started.ended().await;
+    }
+}
+
+/// The log of a server says it once, although the keys are read again.
+#[tokio::test]
+async fn broken_keys_are_told_in_the_log_once() {
+    let stack = Stack::start().await;
+    stack.browser().log_in().await;
+    stack.idp.clear_requests();
+    let logs = Logs::capture();
+    stack.idp.on_jwks(|set: &mut Value| {
+        let keys = set["keys"].as_array_mut().unwrap();
+        keys.push(json!({"kty": "RSA", "kid": "broken", "use": "sig", "e": "AQAB"}));
+        keys.push(json!({"kty": "EC", "crv": "P-256", "kid": "short", "use": "sig", "x": "AA"}));
+    });
+    for reads in 1..=2 {
+        stack.advance(KEYS_ARE_OLD).await;
+        stack.browser().log_in().await;
+        assert_eq!(stack.idp.count(Endpoint::Jwks), reads);
+        let line = logs.has_part("WARN", "keys that cannot be used; what they sign is refused");
+        for part in ["key broken: `n` is missing", "key short: `y` is missing"] {
+            assert!(line.contains(part), "no {part:?} in {line}");
+        }
+        assert_eq!(logs.text().matches("key broken").count(), 1, "{}", logs.text());
     }
 }

@@ -24,16 +24,16 @@ async fn a_read_only_folder_is_named_before_a_token_is_spent() {
         // Nothing can be made at all.
         (
             &[("BFF_JWT_SIGNING_KEY", "/proc/nowhere/bff-signing.pem")][..],
-            &["/proc/nowhere/bff-signing.pem", "must be writable"][..],
+            &["/proc/nowhere is no place for files", "the signing key"][..],
         ),
         // There is a key, and no place for the files of the server.
         (
             &[("BFF_STATE_DIR", NOWHERE)],
-            &["/proc/session_secret", "BFF_STATE_DIR", "SESSION_SECRET"],
+            &["/proc is no place for files", "BFF_STATE_DIR"],
         ),
         (
             &[("BFF_STATE_DIR", NOWHERE), ("SESSION_SECRET", SESSION_SECRET)],
-            &["/proc/bff_client.json", "writable"],
+            &["/proc is no place for files", "the credentials of the client"],
         ),
         // This is not a failure of the IdP, which could pass.
         (
@@ -42,7 +42,7 @@ async fn a_read_only_folder_is_named_before_a_token_is_spent() {
                 ("SESSION_SECRET", SESSION_SECRET),
                 ("ALLOW_BOOTSTRAP_FAILURE", "true"),
             ],
-            &["/proc/bff_client.json", "writable"],
+            &["/proc is no place for files", "the credentials of the client"],
         ),
     ] {
         let mut variables = stack.variables.clone();

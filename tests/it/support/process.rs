@@ -68,6 +68,22 @@ impl Process {
         Self::spawn(command, folder, variables)
     }
 
+    /// The same as a user whom the permissions of files bind: root loses the capabilities that pass over them.
+    pub fn start_bound<V: AsRef<str>>(folder: &Path, arguments: &[&str], variables: &[(V, V)]) -> Self {
+        let script = "if [ \"$(id -u)\" = 0 ]; then \
+                      exec setpriv --bounding-set=-dac_override,-dac_read_search \"$0\" \"$@\"; else exec \"$0\" \"$@\"; fi";
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script, env!("CARGO_BIN_EXE_bff")])
+            .args(arguments);
+        let mut variables: Vec<(&str, &str)> = variables
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_ref()))
+            .collect();
+        variables.push(("PATH", "/usr/local/bin:/usr/bin:/bin"));
+        Self::spawn(command, folder, &variables)
+    }
+
     /// The server in a shell that has run `limits` first, such as `ulimit -n 1024`.
     pub fn start_within<V: AsRef<str>>(folder: &Path, limits: &str, variables: &[(V, V)]) -> Self {
         let script = format!("{limits} && exec \"$0\"");

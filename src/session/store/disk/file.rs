@@ -2,9 +2,9 @@
 
 use std::{
     fmt,
-    fs::{DirBuilder, File},
+    fs::File,
     io,
-    os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     time::Duration,
@@ -244,11 +244,7 @@ impl Place {
             error,
         };
         let folder = private_file::folder_of(&self.path);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed)?;
+        private_file::make_folder(folder).map_err(failed)?;
         if !may_make && !private_file::exists(&self.path).map_err(failed)? {
             return Err(failed(io::ErrorKind::NotFound.into()));
         }
