@@ -3,6 +3,7 @@
 mod fields;
 mod kid;
 mod offered;
+mod unregistered;
 
 use serde_json::Value;
 
@@ -19,8 +20,8 @@ use crate::{
     keys::Keys,
     oidc::{Client, KeyThere, Metadata},
     registration::{
-        AuthMethod, ErrorKind, Inspected, Inspection, Plan, Reading, Registration, RegistrationError,
-        TokenSource, TokenTrial, Why, managed_elsewhere, secret_expired, single,
+        AuthMethod, ErrorKind, Inspected, Inspection, Plan, Reading, Registration, RegistrationError, Why,
+        managed_elsewhere, secret_expired, single,
     },
 };
 
@@ -79,7 +80,7 @@ pub(super) async fn check(
             Known::default()
         }
         Ok(Inspection::Unregistered(plan)) => {
-            unregistered(registration, metadata, &plan, report).await;
+            unregistered::check(context, registration, metadata, &plan, report).await;
             offered::check(context, metadata, &Whose::Nobody, report);
             report.skip(Check::RedirectUris, "not registered yet");
             report.skip(Check::Kid, "not registered yet");
@@ -215,66 +216,6 @@ pub(super) fn unread_kid(context: &Context<'_>, keys: &KeysFound, served: &Serve
     report.skip(Check::Kid, what);
 }
 
-async fn unregistered(registration: &Registration, metadata: &Metadata, plan: &Plan, report: &mut Report) {
-    let next = next_start(plan, report);
-    let source = plan.registering().map(|registering| registering.access);
-    match (plan.refusal(), source) {
-        (Some(error), _) => failed(
-            report,
-            Check::Registration,
-            "there is no client yet, and none can be made",
-            error,
-        ),
-        (None, None | Some(TokenSource::Minted)) => {
-            report.skip(Check::Registration, format!("there is no client yet: {next}"));
-        }
-        (None, Some(source)) => match registration.try_initial_token(metadata).await {
-            Ok(Some(TokenTrial::NotRefused)) => report.skip(
-                Check::Registration,
-                if source == TokenSource::Open {
-                    fix!("there is no client yet, and the IdP wants no IAT: {}", next)
-                } else {
-                    fix!(
-                        "there is no client yet, and the IdP takes {}: {}",
-                        Knob::InitialAccessToken,
-                        next
-                    )
-                },
-            ),
-            Ok(Some(TokenTrial::Unclear(status))) if status.is_success() => report.fail(
-                Kind::Wrong,
-                Check::Registration,
-                format!("the IdP answered {status} to a registration request that no client can be made of"),
-                fix!(
-                    "asked what it makes of {}, it accepted metadata in which every member has a wrong type",
-                    Knob::InitialAccessToken
-                ),
-                "look at the IdP for a client without a name, remove it, and mint a new IAT",
-            ),
-            Ok(_) => report.skip(
-                Check::Registration,
-                fix!(
-                    "there is no client yet: {} (whether the IdP takes {} cannot be told)",
-                    next,
-                    Knob::InitialAccessToken
-                ),
-            ),
-            Err(error @ RegistrationError::InitialTokenRefused { .. }) => {
-                failed(
-                    report,
-                    Check::Registration,
-                    fix!(
-                        "there is no client yet, and {} is refused",
-                        Knob::InitialAccessToken
-                    ),
-                    &error,
-                );
-            }
-            Err(error) => failed(report, Check::Registration, "there is no client yet", &error),
-        },
-    }
-}
-
 fn registered(
     context: &Context<'_>,
     metadata: &Metadata,
@@ -374,12 +315,15 @@ fn serves_key(keys: &Keys, served: &Served) -> Option<bool> {
     }
 }
 
-/// An error of registration, which has its own cause and hint.
-pub(super) fn failed(report: &mut Report, check: Check, what: impl Into<Fix>, error: &RegistrationError) {
-    let kind = match error.kind() {
+fn kind(error: &RegistrationError) -> Kind {
+    match error.kind() {
         ErrorKind::Configuration => Kind::Configuration,
         ErrorKind::Unreachable => Kind::Unreachable,
         ErrorKind::Refused | ErrorKind::OutcomeUnknown => Kind::Wrong,
-    };
-    report.explain(kind, check, what, error);
+    }
+}
+
+/// An error of registration, which has its own cause and hint.
+pub(super) fn failed(report: &mut Report, check: Check, what: impl Into<Fix>, error: &RegistrationError) {
+    report.explain(kind(error), check, what, error);
 }

@@ -103,6 +103,28 @@ async fn a_path_that_leads_away_from_the_files_of_before() {
     }
 }
 
+/// The token of the first registration is used up.
+#[tokio::test]
+async fn a_state_folder_that_does_not_exist_any_more() {
+    let harness = Harness::start().await;
+    let stack = &harness.stack;
+    let state = stack.folder().join("stat").display().to_string();
+    let credentials = format!("{state}/client.json");
+    for (variable, value) in [("BFF_STATE_DIR", &state), ("BFF_CLIENT_CRED_PATH", &credentials)] {
+        let found = harness.check(&[(variable, value)]).await;
+        let missing = format!("the folder {state} does not exist");
+        let correct = format!("correct {variable} if this client is registered already; otherwise mint");
+        found.blames("registration", &[&missing, &correct]);
+    }
+    // Without a token at all.
+    let changes = [("BFF_STATE_DIR", state.as_str()), ("DCR_IAT", "")];
+    let found = harness.check(&changes).await;
+    found.blames(
+        "registration",
+        &["correct BFF_STATE_DIR if this client is registered already"],
+    );
+}
+
 /// A mistake in a path must not look like a first start.
 #[tokio::test]
 async fn folders_that_are_made_are_named() {
