@@ -1,6 +1,6 @@
 //! Tests: no module but the configuration knows the name of a setting, and no module parses a message.
 
-use super::sources::{Source, floors, sources};
+use super::sources::{Source, sources};
 use crate::config::catalogue;
 
 /// The module that parses answers of Redis, because they have no codes. A test beside it pins them.

@@ -105,7 +105,7 @@ impl Place {
     /// How this process would come to keep them elsewhere.
     pub(super) fn way_elsewhere(&self) -> Fix {
         match self {
-            Self::File(_) => fix!("let {} point to another file", Knob::CredentialsPlace),
+            Self::File(_) => fix!("let {} point to another file", Knob::CredentialsPath),
             Self::Shared => fix!(
                 "give this installation a prefix of its own in {} (?prefix=NAME)",
                 Knob::Redis
