@@ -196,7 +196,9 @@ impl Explain for DiscoveryError {
                 displayable(expected),
                 Knob::Issuer.to(found.clone())
             ),
-            Self::IssuerMismatch { found: Some(found), .. } => fix!(
+            Self::IssuerMismatch {
+                found: Some(found), ..
+            } => fix!(
                 "set {} if that is your IdP (to the letter, also a slash at the end)",
                 Knob::Issuer.to(found.clone())
             ),
