@@ -197,7 +197,11 @@ async fn a_server_that_does_not_run() {
             1,
             "connection refused, nothing listens there; start the server",
         ),
-        (&["sessions", "list"], 69, "no server listens there - fix: start it"),
+        (
+            &["sessions", "list"],
+            69,
+            "no server listens there - fix: start it",
+        ),
         (&["check"], 0, "not running at "),
     ] {
         let ended = run(&stack, arguments, &changes).await;
