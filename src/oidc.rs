@@ -187,4 +187,4 @@ impl fmt::Debug for RelyingParty {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

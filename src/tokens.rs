@@ -216,3 +216,6 @@ impl std::fmt::Debug for Credential {
         f.write_str("Credential")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub(super) const CLIENT_ID: &str = "bff-server";
 
 /// A recorded request.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
@@ -44,16 +44,16 @@ pub(super) struct Seen {
 
 /// A scripted answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: Vec<(header::HeaderName, String)>,
     pub(super) body: String,
 }
 
 #[derive(Clone)]
-pub(super) struct FakeIdp {
+pub(crate) struct FakeIdp {
     pub(super) url: Url,
-    pub(super) clock: ManualClock,
+    pub(crate) clock: ManualClock,
     /// Signs ID tokens; `/jwks` shows its public half at first.
     pub(super) key: Arc<SigningKey>,
     /// Sign our assertions.
@@ -109,7 +109,7 @@ fn keys(kid: &str) -> Keys {
 
 impl Seen {
     /// The form field called `name`; it must not be there twice.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(field, _)| field == name);
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} was sent twice");
@@ -120,7 +120,7 @@ impl Seen {
 // === impl Answer ===
 
 impl Answer {
-    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+    pub(crate) fn json(status: StatusCode, body: &Value) -> Self {
         Self {
             status,
             headers: vec![(header::CONTENT_TYPE, "application/json".to_owned())],
@@ -154,7 +154,7 @@ impl Answer {
 
 impl FakeIdp {
     /// Serves metadata and keys; everything else answers 404 until a script exists.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let provider = Self {
@@ -201,7 +201,7 @@ impl FakeIdp {
         document.as_object().unwrap().clone()
     }
 
-    pub(super) fn change_metadata(&self, change: impl FnOnce(&mut Map<String, Value>)) {
+    pub(crate) fn change_metadata(&self, change: impl FnOnce(&mut Map<String, Value>)) {
         let mut document = self.document();
         change(&mut document);
         self.answer(
@@ -218,19 +218,19 @@ impl FakeIdp {
     }
 
     /// Answers JSON at `path` from now on.
-    pub(super) fn answer(&self, path: &str, status: StatusCode, body: &Value) {
+    pub(crate) fn answer(&self, path: &str, status: StatusCode, body: &Value) {
         self.answers(path, [Answer::json(status, body)]);
     }
 
     /// Answers these at `path`, one after the other; the last one stays.
-    pub(super) fn answers(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
+    pub(crate) fn answers(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
         self.script
             .lock()
             .answers
             .insert(path.to_owned(), answers.into_iter().collect());
     }
 
-    pub(super) fn requests_to(&self, path: &str) -> Vec<Seen> {
+    pub(crate) fn requests_to(&self, path: &str) -> Vec<Seen> {
         let script = self.script.lock();
         script
             .seen
@@ -254,7 +254,7 @@ impl FakeIdp {
     }
 
     /// A relying party that has registered with `private_key_jwt` and knows the metadata.
-    pub(super) async fn party(&self) -> RelyingParty {
+    pub(crate) async fn party(&self) -> RelyingParty {
         self.party_with(self.options()).await
     }
 

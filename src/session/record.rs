@@ -151,7 +151,7 @@ pub struct Tokens {
     /// The scope granted (RFC 6749 section 5.1).
     #[serde(rename = "s", alias = "scope")]
     pub scope: String,
-    /// A refresh was sent and its answer has not been stored: the refresh token may have been used up by it.
+    /// The answer to a refresh was lost: the refresh token may have been used up by it.
     #[serde(
         rename = "u",
         alias = "uncertain",

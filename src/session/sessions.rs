@@ -150,9 +150,34 @@ impl Sessions {
     pub async fn update(
         &self,
         key: &SessionKey,
+        stored: Stored,
+        change: impl FnMut(&mut Session) -> Due,
+    ) -> Result<Stored, UpdateError> {
+        self.write(key, None, stored, change).await
+    }
+
+    /// [`update`](Self::update) of the session of `lease`, which ends with it.
+    ///
+    /// # Errors
+    ///
+    /// [`UpdateError`]: the session has ended, or the store does not answer. The lease stays.
+    pub async fn complete(
+        &self,
+        lease: &Lease,
+        stored: Stored,
+        change: impl FnMut(&mut Session) -> Due,
+    ) -> Result<Stored, UpdateError> {
+        self.write(lease.key(), Some(lease), stored, change).await
+    }
+
+    async fn write(
+        &self,
+        key: &SessionKey,
+        lease: Option<&Lease>,
         mut stored: Stored,
         mut change: impl FnMut(&mut Session) -> Due,
     ) -> Result<Stored, UpdateError> {
+        let store = &self.inner.store;
         loop {
             if self.over(&stored).is_some() {
                 return Err(UpdateError::Gone);
@@ -160,10 +185,10 @@ impl Sessions {
             let mut session = Session::clone(&stored.session);
             let due = change(&mut session);
             let session = Arc::new(session);
-            let written = self
-                .inner
-                .store
-                .replace(key, stored.version, Arc::clone(&session), due);
+            let written = match lease {
+                Some(lease) => store.complete(lease, stored.version, Arc::clone(&session), due),
+                None => store.replace(key, stored.version, Arc::clone(&session), due),
+            };
             match written.await {
                 Ok(version) => {
                     self.inner.watchers.changed(key);
@@ -175,7 +200,7 @@ impl Sessions {
                 }
                 Err(ReplaceError::Gone) => return Err(UpdateError::Gone),
                 Err(ReplaceError::Conflict) => {
-                    stored = self.inner.store.get(key).await?.ok_or(UpdateError::Gone)?;
+                    stored = store.get(key).await?.ok_or(UpdateError::Gone)?;
                 }
                 Err(ReplaceError::Store(error)) => return Err(error.into()),
             }

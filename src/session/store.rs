@@ -55,6 +55,8 @@ const UNREADABLE_AGAIN: Duration = Duration::from_mins(5);
 /// - **One claimer at a time.** A session that [`claim_due`](Self::claim_due) or [`claim`](Self::claim) has returned
 ///   is not returned again until the [`Lease`] is released or expired. A lease does not stop
 ///   [`replace`](Self::replace): versions are for that.
+/// - **A claim outlives its process.** If the process that claimed a session ends without releasing it, the next claim of
+///   the session says so ([`Claimed::taken_over`]), wherever sessions themselves outlive the process.
 /// - **Time is our clock's.** A store measures leases, due times and ends by the clock that it was made with.
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new session.
@@ -76,6 +78,16 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     fn replace<'a>(
         &'a self,
         key: &'a SessionKey,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>>;
+
+    /// [`replace`](Self::replace) that also releases `lease`, in one step. Where it writes nothing, the lease stays. A
+    /// lease that is no longer held does not hinder the write: versions are for that.
+    fn complete<'a>(
+        &'a self,
+        lease: &'a Lease,
         expected: Version,
         session: Arc<Session>,
         due: Due,
@@ -204,7 +216,8 @@ pub struct Claimed {
     pub lease: Lease,
     /// The session.
     pub stored: Stored,
-    /// Whether another process held it before and did not release it in time: that process has died, or stalls.
+    /// Whether it was held before and not released in time: the holder has died, or stalls. A request to the IdP for this
+    /// session may have been under way.
     pub taken_over: bool,
 }
 
@@ -230,6 +243,7 @@ pub struct Lease {
     key: SessionKey,
     /// Tells this lease from every other one of the session, so that a late holder changes nothing.
     number: u64,
+    since: Timestamp,
 }
 
 /// How much a store holds.
@@ -361,5 +375,16 @@ impl Lease {
     #[must_use]
     pub const fn key(&self) -> &SessionKey {
         &self.key
+    }
+
+    /// The same lease, for a write that goes on when its caller has stopped waiting.
+    const fn copy(&self) -> Self {
+        Self { ..*self }
+    }
+
+    /// When the session was claimed.
+    #[must_use]
+    pub const fn since(&self) -> Timestamp {
+        self.since
     }
 }

@@ -1,13 +1,20 @@
 //! Handles the IdP's answer to a refresh, from the rotated refresh token to the claims of the person.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use super::{Inner, fate::Answer, flights::Outcome, refresh::Failure, revocations::Grant};
+use futures_util::{FutureExt as _, future};
+
+use super::{
+    Inner,
+    fate::Answer,
+    refresh::{Attempt, Failure},
+    revocations::Grant,
+};
 use crate::{
     clock::Timestamp,
     jose::Claims,
     oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse},
-    session::{EmailTrust, EndReason, Session, SessionKey, Stored, UpdateError, user_claims},
+    session::{Due, EmailTrust, EndReason, Lease, Session, SessionKey, Stored, UpdateError, user_claims},
 };
 
 /// A store that does not take renewed tokens is asked again so often, for so long.
@@ -32,45 +39,62 @@ struct Person {
 
 impl Inner {
     /// Accepts a token response that arrived at `arrived`. The rotated refresh token is stored before anything else
-    /// is read. The access token serves only after a refreshed ID token, if there is one, has passed (OpenID Connect
-    /// Core 1.0 section 12.2).
+    /// is waited for. The access token serves only after a refreshed ID token, if there is one, has passed (OpenID
+    /// Connect Core 1.0 section 12.2).
     pub(super) async fn accept(
         &self,
-        key: &SessionKey,
+        lease: &Lease,
         stored: Stored,
         response: &TokenResponse,
         arrived: Timestamp,
-    ) -> Result<Outcome, UpdateError> {
-        let stored = match self.store_rotated(key, stored, response, arrived).await {
-            Err(UpdateError::Gone) => return Ok(self.arrived_too_late(response)),
-            other => other?,
+    ) -> Result<Attempt, UpdateError> {
+        match self.try_accept(lease, stored, response, arrived).await {
+            Err(UpdateError::Gone) => {
+                // Tokens for a session that ended meanwhile: it stays ended, and they are revoked.
+                self.revocations.start(Grant::from(response));
+                Ok(Attempt::Ended)
+            }
+            other => other,
+        }
+    }
+
+    async fn try_accept(
+        &self,
+        lease: &Lease,
+        stored: Stored,
+        response: &TokenResponse,
+        arrived: Timestamp,
+    ) -> Result<Attempt, UpdateError> {
+        let key = lease.key();
+        let previous = Arc::clone(&stored.session);
+        let mut person = pin!(self.person(key, &previous, response));
+        // Mostly the answer can be checked at once, and one write is enough.
+        let at_once = futures_util::poll!(person.as_mut());
+        let (stored, rotates, person) = match at_once {
+            Poll::Ready(Ok(person)) => (stored, true, Ok(person)),
+            Poll::Ready(refusal) => {
+                let stored = self.store_rotated(key, &stored, response, arrived).await?;
+                (stored, false, refusal)
+            }
+            Poll::Pending => {
+                let storing = self.store_rotated(key, &stored, response, arrived);
+                let (stored, person) = future::try_join(storing, person.map(Ok)).await?;
+                (stored, false, person)
+            }
         };
-        let person = match self.person(key, &stored.session, response).await {
+        let person = match person {
             Ok(person) => person,
-            Err(Refusal::Unproven(error)) => {
-                let failure = Failure {
-                    answer: Answer::of_id_token(&error),
-                    error: &error,
-                    explained: &error,
-                    uncertain: false,
-                    asked: None,
-                };
-                return self.failed(key, stored, failure).await;
-            }
-            Err(Refusal::Foreign(error)) => {
-                self.sessions
-                    .end_because(key, EndReason::Identity, Some(&*error))
-                    .await?;
-                self.revoke_foreign(&stored.session, response);
-                return Ok(Outcome::Ended);
-            }
+            Err(refusal) => return self.refused(key, stored, response, refusal).await,
         };
         // An ID token without it changes nothing.
         let ends_there = (person.id_token.as_ref())
             .and_then(|verified| verified.session_ends)
             .map(|ends| self.clock.awaited(ends));
-        let changed = self
-            .update(key, stored, |session| {
+        let complete = || {
+            self.sessions.complete(lease, stored.clone(), |session| {
+                if rotates {
+                    rotate(session, response, arrived);
+                }
                 renew(session, response, arrived, &person, self.options.email_trust);
                 if let Some(ends) = ends_there {
                     let latest = session
@@ -78,42 +102,66 @@ impl Inner {
                         .saturating_add(self.sessions.lifespan().lifetime);
                     session.expires_at = ends.min(latest);
                 }
+                Due::at(session.tokens.due_at(self.options.threshold))
             })
-            .await;
-        match changed {
-            Err(UpdateError::Gone) => Ok(self.arrived_too_late(response)),
-            other => {
-                other?;
-                tracing::debug!(session = %self.sessions.reference(key), "access token renewed");
-                Ok(Outcome::Refreshed)
-            }
-        }
+        };
+        self.patiently(key, arrived, complete).await?;
+        tracing::debug!(session = %self.sessions.reference(key), "access token renewed");
+        Ok(Attempt::Renewed)
     }
 
-    /// Stores the rotated refresh token, of which no other copy exists. It waits for a store that does not respond:
-    /// without that token the session is lost.
-    async fn store_rotated(
+    /// The tokens of an answer must not be used. The rotated refresh token is stored.
+    async fn refused(
         &self,
         key: &SessionKey,
         stored: Stored,
         response: &TokenResponse,
+        refusal: Refusal,
+    ) -> Result<Attempt, UpdateError> {
+        match refusal {
+            Refusal::Unproven(error) => {
+                let failure = Failure {
+                    answer: Answer::of_id_token(&error),
+                    error: &error,
+                    explained: &error,
+                    uncertain: false,
+                    asked: None,
+                };
+                self.failed(key, stored, failure).await
+            }
+            Refusal::Foreign(error) => {
+                self.sessions
+                    .end_because(key, EndReason::Identity, Some(&*error))
+                    .await?;
+                self.revoke_foreign(&stored.session, response);
+                Ok(Attempt::Ended)
+            }
+        }
+    }
+
+    async fn store_rotated(
+        &self,
+        key: &SessionKey,
+        stored: &Stored,
+        response: &TokenResponse,
         arrived: Timestamp,
     ) -> Result<Stored, UpdateError> {
-        let rotated = response.refresh_token.clone();
+        let store = || self.update(key, stored.clone(), |session| rotate(session, response, arrived));
+        self.patiently(key, arrived, store).await
+    }
+
+    /// Stores the rotated refresh token, of which no other copy exists. It waits for a store that does not respond:
+    /// without that token the session is lost.
+    async fn patiently<F: Future<Output = Result<Stored, UpdateError>>>(
+        &self,
+        key: &SessionKey,
+        arrived: Timestamp,
+        store: impl Fn() -> F,
+    ) -> Result<Stored, UpdateError> {
         let patience = arrived.saturating_add(STORE_PATIENCE);
         let mut is_told = false;
         loop {
-            let change = |session: &mut Session| {
-                session.tokens.uncertain = false;
-                if rotated.is_some() {
-                    session.tokens.pending.clone_from(&rotated);
-                    session.tokens.refresh_expires_at = response.refresh_ends(arrived);
-                } else if let Some(life) = response.refresh_expires_in {
-                    // The same one, which lives longer now.
-                    session.tokens.refresh_expires_at = Some(arrived.saturating_add(life));
-                }
-            };
-            match self.update(key, stored.clone(), change).await {
+            match store().await {
                 Err(UpdateError::Store(error))
                     if !self.permits.is_closed() && self.clock.now() < patience =>
                 {
@@ -172,12 +220,6 @@ impl Inner {
         }
     }
 
-    /// Tokens for a session that ended meanwhile: it stays ended, and they are revoked.
-    fn arrived_too_late(&self, response: &TokenResponse) -> Outcome {
-        self.revocations.start(Grant::from(response));
-        Outcome::Ended
-    }
-
     /// All tokens of a session that received another person's tokens: the other person's, and its own.
     fn revoke_foreign(&self, session: &Session, response: &TokenResponse) {
         self.revocations.start(Grant::from(response));
@@ -185,6 +227,19 @@ impl Inner {
         if response.refresh_token.is_none() {
             self.revocations.start(Grant::from(&session.tokens));
         }
+    }
+}
+
+/// Notes the rotated refresh token.
+fn rotate(session: &mut Session, response: &TokenResponse, arrived: Timestamp) {
+    let tokens = &mut session.tokens;
+    tokens.uncertain = false;
+    if response.refresh_token.is_some() {
+        tokens.pending.clone_from(&response.refresh_token);
+        tokens.refresh_expires_at = response.refresh_ends(arrived);
+    } else if let Some(life) = response.refresh_expires_in {
+        // The same one, which lives longer now.
+        tokens.refresh_expires_at = Some(arrived.saturating_add(life));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The counters of refreshes.
 
-use super::{fate::Answer, flights::Outcome};
+use super::fate::Answer;
 use crate::{
     clock::Timestamp,
     instruments::{Counter, Instruments, Moment, REFRESHED, Series},
@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Measures {
     /// Sessions that got new tokens.
-    pub(super) refreshed: Counter,
+    refreshed: Counter,
     refreshed_last: Moment,
     /// Requests that waited for a refresh that another caller had started.
     pub(super) joined: Counter,
@@ -47,12 +47,9 @@ impl Measures {
         }
     }
 
-    /// The outcome of a request that may have joined a refresh.
-    pub(super) fn came_to(&self, outcome: Outcome, now: Timestamp) -> Outcome {
-        if outcome == Outcome::Refreshed {
-            self.refreshed.count();
-            self.refreshed_last.happened(now);
-        }
-        outcome
+    /// A session got new tokens.
+    pub(super) fn renewed(&self, now: Timestamp) {
+        self.refreshed.count();
+        self.refreshed_last.happened(now);
     }
 }

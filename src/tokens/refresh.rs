@@ -2,8 +2,6 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use tokio::sync::SemaphorePermit;
-
 use super::{
     Inner, Tokens, backoff,
     fate::{Answer, Verdict},
@@ -45,18 +43,28 @@ enum Turn {
     Over(Outcome),
 }
 
+/// How an attempt under a lease has ended.
+pub(super) enum Attempt {
+    /// The renewed tokens are stored, and the lease has ended with that write.
+    Renewed,
+    /// The session has ended, and the lease with it.
+    Ended,
+    /// Nothing changed; the next attempt is worthwhile after this.
+    Kept(Duration),
+    /// There is no refresh token.
+    Impossible,
+    /// Another process has the lease, or the session is gone.
+    Lost,
+}
+
 impl Tokens {
     /// Joins or starts the refresh that replaces the access token of `seen`.
     pub(super) fn fly(&self, key: SessionKey, seen: &Session) -> Flight {
         let inner = Arc::clone(&self.inner);
         let generation = seen.tokens.access_obtained_at;
-        self.inner.flights.join(key, move || async move {
-            match inner.turn(&key, generation).await {
-                Ok(Turn::Mine(claimed)) => inner.under(claimed).await,
-                Ok(Turn::Over(outcome)) => outcome,
-                Err(error) => inner.store_failed(&key, &error),
-            }
-        })
+        self.inner
+            .flights
+            .join(key, move || async move { inner.replace(&key, generation).await })
     }
 
     /// Like [`fly`](Self::fly) for a session that the background loop has claimed.
@@ -90,6 +98,21 @@ impl Tokens {
 }
 
 impl Inner {
+    /// Replaces the access token of `generation`, or waits until another process has.
+    async fn replace(&self, key: &SessionKey, generation: Generation) -> Outcome {
+        loop {
+            match self.turn(key, generation).await {
+                Ok(Turn::Mine(claimed)) => {
+                    if let Some(outcome) = self.under(claimed).await {
+                        return outcome;
+                    }
+                }
+                Ok(Turn::Over(outcome)) => return outcome,
+                Err(error) => return Outcome::Kept(self.store_failed(key, &error)),
+            }
+        }
+    }
+
     /// Waits until the session can be claimed, or another process has refreshed it.
     async fn turn(&self, key: &SessionKey, generation: Generation) -> Result<Turn, StoreError> {
         let mut watch = self.sessions.watch(key);
@@ -122,7 +145,12 @@ impl Inner {
     async fn claimed(&self, claimed: Claimed) -> Outcome {
         let due = claimed.stored.session.tokens.due_at(self.options.threshold);
         if due.is_some_and(|due| due <= self.clock.now()) {
-            return self.under(claimed).await;
+            let key = *claimed.lease.key();
+            let generation = claimed.stored.session.tokens.access_obtained_at;
+            return match self.under(claimed).await {
+                Some(outcome) => outcome,
+                None => self.replace(&key, generation).await,
+            };
         }
         self.release(claimed.lease, Due::at(due)).await;
         Outcome::Refreshed
@@ -135,71 +163,79 @@ impl Inner {
         }
     }
 
-    /// Refreshes while the lease is held, and gives it back.
-    async fn under(&self, claimed: Claimed) -> Outcome {
-        let Claimed { lease, stored, .. } = claimed;
-        let key = *lease.key();
-        let refresh = self.refresh(&key, stored);
+    /// Refreshes while the lease is held, and gives it back. `None` where it was lost before the request to the IdP.
+    async fn under(&self, claimed: Claimed) -> Option<Outcome> {
+        let Claimed {
+            lease,
+            stored,
+            taken_over,
+        } = claimed;
+        match self.attempt(&lease, stored, taken_over).await {
+            Attempt::Renewed => Some(Outcome::Refreshed),
+            Attempt::Ended => Some(Outcome::Ended),
+            Attempt::Lost => None,
+            Attempt::Kept(pause) => {
+                let again = self.clock.now().saturating_add(pause);
+                self.release(lease, Due::At(again)).await;
+                Some(Outcome::Kept(pause))
+            }
+            Attempt::Impossible => {
+                self.release(lease, Due::Never).await;
+                Some(Outcome::Impossible)
+            }
+        }
+    }
+
+    /// Refreshes, and extends the lease meanwhile.
+    async fn attempt(&self, lease: &Lease, stored: Stored, taken_over: bool) -> Attempt {
+        let key = lease.key();
+        let refresh = self.refresh(lease, stored, taken_over);
         tokio::pin!(refresh);
-        let outcome = loop {
+        loop {
             tokio::select! {
                 biased;
-                outcome = &mut refresh => break outcome,
+                attempt = &mut refresh => return match attempt {
+                    Ok(attempt) => attempt,
+                    Err(UpdateError::Gone) => Attempt::Ended,
+                    Err(UpdateError::Store(error)) => Attempt::Kept(self.store_failed(key, &error)),
+                },
                 () = self.clock.sleep(self.options.lease / 3) => {
                     // An IdP slower than the lease must not make a second refresh start elsewhere.
-                    if let Err(error) = self.sessions.extend(&lease, self.options.lease).await {
-                        self.store_failed(&key, &error);
+                    if let Err(error) = self.sessions.extend(lease, self.options.lease).await {
+                        self.store_failed(key, &error);
                     }
                 }
             }
-        };
-        let due = match outcome {
-            Outcome::Kept(pause) => Due::At(self.clock.now().saturating_add(pause)),
-            Outcome::Impossible => Due::Never,
-            Outcome::Refreshed | Outcome::Ended => Due::Unchanged,
-        };
-        self.release(lease, due).await;
-        outcome
-    }
-
-    async fn refresh(&self, key: &SessionKey, stored: Stored) -> Outcome {
-        let Ok(permit) = self.permits.acquire().await else {
-            return Outcome::Kept(LOOK_AGAIN);
-        };
-        match self.try_refresh(key, stored, permit).await {
-            Ok(outcome) => outcome,
-            Err(UpdateError::Gone) => Outcome::Ended,
-            Err(UpdateError::Store(error)) => self.store_failed(key, &error),
         }
     }
 
-    /// Refreshes with a permit for one call to the IdP. The permit ends with the call, because a slow store must not
-    /// leave the IdP idle.
-    async fn try_refresh(
+    pub(super) async fn refresh(
         &self,
-        key: &SessionKey,
-        stored: Stored,
-        permit: SemaphorePermit<'_>,
-    ) -> Result<Outcome, UpdateError> {
-        let generation = stored.session.tokens.access_obtained_at;
-        if let Err(pause) = self.breaker.check(self.clock.now()) {
-            return Ok(self.keep(&stored.session, Some(pause)));
+        lease: &Lease,
+        mut stored: Stored,
+        taken_over: bool,
+    ) -> Result<Attempt, UpdateError> {
+        if taken_over && !stored.session.tokens.uncertain {
+            // The holder of before may have sent the refresh token. If the IdP refuses it now, that is why.
+            stored = self
+                .update(lease.key(), stored, |session| session.tokens.uncertain = true)
+                .await?;
         }
-        // Recorded before the request is sent: if its answer gets lost, a later `invalid_grant` can be explained.
-        let mut was_uncertain = false;
-        let mark = |session: &mut Session| {
-            let tokens = &mut session.tokens;
-            was_uncertain = tokens.uncertain;
-            tokens.uncertain |= tokens.access_obtained_at == generation && tokens.refresh_token().is_some();
-            Due::Unchanged
+        // A permit for one call to the IdP. It ends with the call, because a slow store must not leave the IdP idle.
+        let Ok(permit) = self.permits.acquire().await else {
+            return Ok(Attempt::Kept(LOOK_AGAIN));
         };
-        let stored = self.sessions.update(key, stored, mark).await?;
-        if !is_of(generation, &stored) {
-            return Ok(Outcome::Refreshed);
+        if let Err(pause) = self.breaker.check(self.clock.now()) {
+            return Ok(Attempt::Kept(self.pause(&stored.session, Some(pause))));
         }
         let Some(refresh_token) = stored.session.tokens.refresh_token().cloned() else {
-            return Ok(Outcome::Impossible);
+            return Ok(Attempt::Impossible);
         };
+        // A process that stood still, or waited for long, may have lost the lease, and the token may be used up.
+        let held_for = self.clock.now().duration_since(lease.since());
+        if held_for >= self.options.lease / 3 && !self.sessions.extend(lease, self.options.lease).await? {
+            return Ok(Attempt::Lost);
+        }
 
         let answer = self.relying_party.refresh(&refresh_token).await;
         drop(permit);
@@ -207,10 +243,14 @@ impl Inner {
             Ok(response) => {
                 let arrived = self.clock.now();
                 self.breaker.success();
-                let outcome = self.accept(key, stored, &response, arrived).await?;
-                Ok(self.measures.came_to(outcome, self.clock.now()))
+                let attempt = self.accept(lease, stored, &response, arrived).await?;
+                if matches!(attempt, Attempt::Renewed) {
+                    self.measures.renewed(self.clock.now());
+                }
+                Ok(attempt)
             }
             Err(error) => {
+                let was_uncertain = stored.session.tokens.uncertain;
                 let answer = Answer::of_call(&error, was_uncertain);
                 self.note(answer);
                 let uncertain = was_uncertain || error.outcome_unknown();
@@ -221,7 +261,7 @@ impl Inner {
                     uncertain,
                     asked: error.retry_after(),
                 };
-                self.failed(key, stored, failure).await
+                self.failed(lease.key(), stored, failure).await
             }
         }
     }
@@ -247,14 +287,14 @@ impl Inner {
         key: &SessionKey,
         stored: Stored,
         failure: Failure<'_>,
-    ) -> Result<Outcome, UpdateError> {
+    ) -> Result<Attempt, UpdateError> {
         let Failure { answer, error, .. } = failure;
         self.measures.failed(answer);
         let tokens = &stored.session.tokens;
         match answer.verdict(error, tokens, self.clock.now()) {
             Verdict::Ends(reason) => {
                 self.sessions.end_because(key, reason, Some(error)).await?;
-                Ok(Outcome::Ended)
+                Ok(Attempt::Ended)
             }
             Verdict::Stays(strikes) => {
                 self.tell_of(key, answer, failure.explained);
@@ -271,7 +311,7 @@ impl Inner {
                     })
                     .await?
                 };
-                Ok(self.keep(&stored.session, failure.asked))
+                Ok(Attempt::Kept(self.pause(&stored.session, failure.asked)))
             }
         }
     }
@@ -293,10 +333,9 @@ impl Inner {
         }
     }
 
-    /// Keeps the session unchanged and returns the pause before the next attempt.
-    fn keep(&self, session: &Session, asked: Option<Duration>) -> Outcome {
-        let now = self.clock.now();
-        Outcome::Kept(backoff::pause(&session.tokens, now, asked, &*self.random))
+    /// The pause before the next attempt.
+    fn pause(&self, session: &Session, asked: Option<Duration>) -> Duration {
+        backoff::pause(&session.tokens, self.clock.now(), asked, &*self.random)
     }
 
     /// Stores `change`, after which the session is due when its tokens say.
@@ -313,11 +352,11 @@ impl Inner {
         self.sessions.update(key, stored, change).await
     }
 
-    fn store_failed(&self, key: &SessionKey, error: &StoreError) -> Outcome {
+    fn store_failed(&self, key: &SessionKey, error: &StoreError) -> Duration {
         self.measures.store_failed.count();
         let session = self.sessions.reference(key);
         tracing::error!(%session, %error, "the session store failed during a refresh");
-        Outcome::Kept(AFTER_STORE_ERROR)
+        AFTER_STORE_ERROR
     }
 }
 

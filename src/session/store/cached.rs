@@ -158,8 +158,26 @@ impl<S: SessionStore> SessionStore for Cached<S> {
         due: Due,
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
         let (inner, key) = (Arc::clone(&self.inner), *key);
-        self.run(async move { inner.replace(&key, expected, session, due).await })
-            .boxed()
+        self.run(async move {
+            let write = inner.store.replace(&key, expected, Arc::clone(&session), due);
+            inner.written(&key, session, write).await
+        })
+        .boxed()
+    }
+
+    fn complete<'a>(
+        &'a self,
+        lease: &'a Lease,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        let (inner, lease) = (Arc::clone(&self.inner), lease.copy());
+        self.run(async move {
+            let write = inner.store.complete(&lease, expected, Arc::clone(&session), due);
+            inner.written(lease.key(), session, write).await
+        })
+        .boxed()
     }
 
     fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -282,15 +300,15 @@ impl<S: SessionStore> Inner<S> {
         Ok(Some(found))
     }
 
-    async fn replace(
+    /// The outcome of `write`, which stores `session`.
+    async fn written(
         &self,
         key: &SessionKey,
-        expected: Version,
         session: Arc<Session>,
-        due: Due,
+        write: BoxFuture<'_, Result<Version, ReplaceError>>,
     ) -> Result<Version, ReplaceError> {
         let epoch = self.epochs.now(key);
-        let written = self.store.replace(key, expected, Arc::clone(&session), due).await;
+        let written = write.await;
         let next = written.as_ref().ok().zip(self.entries.get(key));
         let next = next.map(|(version, entry)| Entry {
             session,

@@ -75,6 +75,10 @@ macro_rules! contract_tests {
             a_named_session_is_claimed_whether_due_or_not
             a_write_sets_the_next_due_time_and_keeps_the_lease
             a_release_makes_no_new_version
+            a_completing_write_ends_the_lease
+            a_completing_write_that_is_refused_keeps_the_lease
+            a_late_holder_completes_without_ending_another_lease
+            a_claim_that_was_not_given_back_is_taken_over
             an_idle_session_is_not_kept_alive
             a_session_that_ended_is_not_claimed
             a_lease_without_length_is_handed_out_once
@@ -752,6 +756,64 @@ contracts! {
         assert!(harness.claimed(10).await.is_empty());
         assert_eq!(harness.version(&key).await, version);
         harness.replace(&key, version, "second").await.unwrap();
+    }
+
+    async fn a_completing_write_ends_the_lease(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        let Claimed { lease, stored, .. } = harness.claim(&key, HOUR).await.unwrap();
+        assert_eq!(lease.since(), harness.now());
+        let session = Arc::new(harness.session("alice", "second"));
+        let due = Due::At(harness.after(MINUTE));
+        let version = harness.store.complete(&lease, stored.version, session, due).await.unwrap();
+        assert_eq!(harness.access(&key).await.unwrap(), "second");
+        assert_eq!(harness.version(&key).await, version);
+        assert!(!harness.sessions.extend(&lease, HOUR).await.unwrap());
+        assert!(harness.claimed(10).await.is_empty());
+        harness.clock.advance(MINUTE);
+        let again = harness.sessions.claim_due(10, MINUTE).await.unwrap();
+        assert_eq!(again.len(), 1);
+        assert!(!again[0].taken_over);
+    }
+
+    async fn a_completing_write_that_is_refused_keeps_the_lease(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let Claimed { lease, stored, .. } = harness.claim(&key, MINUTE).await.unwrap();
+        harness.replace(&key, stored.version, "second").await.unwrap();
+        let complete = async |version| {
+            let session = Arc::new(harness.session("alice", "third"));
+            harness.store.complete(&lease, version, session, Due::Never).await
+        };
+        assert!(matches!(complete(stored.version).await, Err(ReplaceError::Conflict)));
+        assert_eq!(harness.access(&key).await.unwrap(), "second");
+        assert!(harness.claim(&key, MINUTE).await.is_none());
+        harness.end(&key).await;
+        assert!(matches!(complete(stored.version).await, Err(ReplaceError::Gone)));
+        assert!(!harness.lives(&key).await);
+    }
+
+    async fn a_late_holder_completes_without_ending_another_lease(harness: Harness = limits()) {
+        let key = harness.alice().await;
+        let late = harness.claim(&key, MINUTE).await.unwrap();
+        harness.clock.advance(MINUTE);
+        let current = harness.claim(&key, HOUR).await.unwrap();
+        let session = Arc::new(harness.session("alice", "second"));
+        harness.store.complete(&late.lease, late.stored.version, session, Due::Never).await.unwrap();
+        assert_eq!(harness.access(&key).await.unwrap(), "second");
+        assert!(harness.claim(&key, MINUTE).await.is_none());
+        assert!(harness.sessions.extend(&current.lease, HOUR).await.unwrap());
+    }
+
+    async fn a_claim_that_was_not_given_back_is_taken_over(harness: Harness = limits()) {
+        let key = harness.login("alice", Duration::ZERO).await.key;
+        assert!(!harness.claim(&key, MINUTE).await.unwrap().taken_over);
+        harness.clock.advance(MINUTE);
+        let named = harness.claim(&key, MINUTE).await.unwrap();
+        assert!(named.taken_over);
+        harness.clock.advance(MINUTE);
+        let due = harness.sessions.claim_due(1, MINUTE).await.unwrap().pop().unwrap();
+        assert!(due.taken_over);
+        harness.sessions.release(due.lease, Due::Unchanged).await.unwrap();
+        assert!(!harness.claim(&key, MINUTE).await.unwrap().taken_over);
     }
 
     async fn an_idle_session_is_not_kept_alive(harness: Harness = limits()) {

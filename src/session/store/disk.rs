@@ -2,9 +2,11 @@
 //!
 //! Everything in the file is sealed or a keyed hash, except times. Data that a caller relies on is on the disk before
 //! the call returns. The time of last use and the due time of tokens follow within seconds: losing them in a crash
-//! does no harm. Leases are kept in memory, because they end with the process that held them.
+//! does no harm. Leases are kept in memory, because they end with the process that held them; the file says on which sessions
+//! there was one.
 
 mod change;
+mod claims;
 mod fault;
 mod file;
 mod leases;
@@ -37,7 +39,7 @@ use self::{
 pub use self::{fault::Fault, file::DiskError};
 use super::{
     ANSWER_WITHIN, Change, Claim, Claimed, Due, EndReason, InsertError, Lease, Listed, NewSession, Part,
-    ReplaceError, SessionStore, StoreError, Stored, UNREADABLE_AGAIN, Usage, Version, Whose, sealed::Seal,
+    ReplaceError, SessionStore, StoreError, Stored, Usage, Version, Whose, sealed::Seal,
 };
 use crate::{
     clock::{SharedClock, Timestamp, timeout},
@@ -109,6 +111,9 @@ impl DiskStore {
             overlay: RwLock::default(),
             database: RwLock::new(Some(database)),
         });
+        let left_behind = core
+            .read(|seen| seen.file.held())
+            .map_err(|fault| core.place.damaged(fault))?;
         let writer = Writer::start(Arc::clone(&core)).map_err(|error| DiskError::File {
             path: core.place.path().to_owned(),
             error,
@@ -116,7 +121,7 @@ impl DiskStore {
         Ok(Self {
             core,
             writer,
-            leases: Arc::default(),
+            leases: Arc::new(Mutex::new(Leases::left_behind(left_behind))),
             seal: Arc::new(Seal::new(sealer)),
             clock,
         })
@@ -185,16 +190,31 @@ impl DiskStore {
         }
     }
 
-    async fn claim_due_now(&self, limit: usize, duration: Duration) -> Result<Vec<Claimed>, StoreError> {
-        let (leases, clock) = (Arc::clone(&self.leases), Arc::clone(&self.clock));
-        let look = move |seen: &Seen<'_>, seal: &Seal| {
-            leases.lock().claim_due(seen, seal, clock.now(), limit, duration)
+    async fn replace_now(
+        &self,
+        key: &SessionKey,
+        expected: Version,
+        session: &Session,
+        due: Due,
+        lease: Option<&Lease>,
+    ) -> Result<Version, ReplaceError> {
+        let what = What::Replace {
+            expected,
+            row: self.row(session, Due::Never, Timestamp::EPOCH),
+            due,
+            record: self.seal.seal(key, session)?,
+            completes: lease.is_some_and(|lease| self.leases.lock().is_held(lease)),
         };
-        let (claimed, unreadable) = self.read(look).await?;
-        // Otherwise every pass would find them again. The secret may be a mistake that is corrected soon.
-        let later = Due::At(self.clock.now().saturating_add(UNREADABLE_AGAIN));
-        self.change_all(unreadable, || What::Due(later)).await?;
-        Ok(claimed)
+        match self.change_for_certain(key, what).await? {
+            Outcome::Written(version) => {
+                if let Some(lease) = lease {
+                    self.leases.lock().release(lease);
+                }
+                Ok(version)
+            }
+            Outcome::Conflict => Err(ReplaceError::Conflict),
+            _ => Err(ReplaceError::Gone),
+        }
     }
 }
 
@@ -235,18 +255,19 @@ impl SessionStore for DiskStore {
         session: Arc<Session>,
         due: Due,
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        async move { self.replace_now(key, expected, &session, due, None).await }.boxed()
+    }
+
+    fn complete<'a>(
+        &'a self,
+        lease: &'a Lease,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
         async move {
-            let what = What::Replace {
-                expected,
-                row: self.row(&session, Due::Never, Timestamp::EPOCH),
-                due,
-                record: self.seal.seal(key, &session)?,
-            };
-            match self.change_for_certain(key, what).await? {
-                Outcome::Written(version) => Ok(version),
-                Outcome::Conflict => Err(ReplaceError::Conflict),
-                _ => Err(ReplaceError::Gone),
-            }
+            self.replace_now(lease.key(), expected, &session, due, Some(lease))
+                .await
         }
         .boxed()
     }
@@ -291,11 +312,7 @@ impl SessionStore for DiskStore {
     }
 
     fn claim<'a>(&'a self, key: &'a SessionKey, lease: Duration) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        let (leases, clock, key) = (Arc::clone(&self.leases), Arc::clone(&self.clock), *key);
-        // The leases are locked while the session is looked up, so that a session removed meanwhile loses its lease
-        // afterwards.
-        self.read(move |seen, seal| leases.lock().claim(seen, seal, &key, clock.now(), lease))
-            .boxed()
+        self.claim_now(*key, lease).boxed()
     }
 
     fn extend<'a>(&'a self, lease: &'a Lease, duration: Duration) -> BoxFuture<'a, Result<bool, StoreError>> {
@@ -307,8 +324,8 @@ impl SessionStore for DiskStore {
         async move {
             let held = self.leases.lock().is_held(&lease);
             // First the time, then the lease: otherwise the session could be claimed by the time of before.
-            if held && due != Due::Unchanged {
-                self.change(&lease.key, What::Due(due)).await?;
+            if held {
+                self.change(&lease.key, What::LetGo(due)).await?;
             }
             self.leases.lock().release(&lease);
             Ok(())

@@ -76,10 +76,14 @@ impl MemoryStore {
         expected: Version,
         session: Arc<Session>,
         due: Due,
+        lease: Option<&Lease>,
     ) -> Result<Version, ReplaceError> {
         let mut index = self.index.lock();
         let entry = index.replace(key, expected, session, due)?;
         let version = entry.version;
+        if let Some(lease) = lease {
+            index.release(lease, Due::Unchanged);
+        }
         self.live.insert(*key, entry);
         Ok(version)
     }
@@ -131,7 +135,17 @@ impl SessionStore for MemoryStore {
         session: Arc<Session>,
         due: Due,
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
-        ready(self.replace_now(key, expected, session, due))
+        ready(self.replace_now(key, expected, session, due, None))
+    }
+
+    fn complete<'a>(
+        &'a self,
+        lease: &'a Lease,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        ready(self.replace_now(lease.key(), expected, session, due, Some(lease)))
     }
 
     fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {

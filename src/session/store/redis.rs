@@ -140,7 +140,21 @@ impl SessionStore for RedisStore {
         session: Arc<Session>,
         due: Due,
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
-        Box::pin(async move { self.inner.replace(key, expected, &session, due).await })
+        Box::pin(async move { self.inner.replace(key, expected, &session, due, None).await })
+    }
+
+    fn complete<'a>(
+        &'a self,
+        lease: &'a Lease,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        Box::pin(async move {
+            self.inner
+                .replace(lease.key(), expected, &session, due, Some(lease))
+                .await
+        })
     }
 
     fn touch<'a>(&'a self, key: &'a SessionKey, at: Timestamp) -> BoxFuture<'a, Result<(), StoreError>> {

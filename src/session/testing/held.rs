@@ -46,6 +46,8 @@ pub(crate) struct Held {
     pub(crate) is_out_of_touch: AtomicBool,
     /// How often a session was read.
     pub(crate) read: AtomicUsize,
+    /// How often a session was written after its login.
+    pub(crate) replaced: AtomicUsize,
     /// The uses that were reported to it.
     pub(crate) touched: Mutex<Vec<Timestamp>>,
     /// The simulated changes of others.
@@ -91,6 +93,7 @@ impl HeldStore {
             removes_fail: AtomicBool::new(false),
             is_out_of_touch: AtomicBool::new(false),
             read: AtomicUsize::new(0),
+            replaced: AtomicUsize::new(0),
             touched: Mutex::default(),
             tell,
             told: Mutex::new(Some(told)),
@@ -136,7 +139,23 @@ impl SessionStore for HeldStore {
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
         async move {
             self.before_replace.pass().await;
+            self.replaced.fetch_add(1, Ordering::SeqCst);
             self.memory.replace(key, expected, session, due).await
+        }
+        .boxed()
+    }
+
+    fn complete<'a>(
+        &'a self,
+        lease: &'a Lease,
+        expected: Version,
+        session: Arc<Session>,
+        due: Due,
+    ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
+        async move {
+            self.before_replace.pass().await;
+            self.replaced.fetch_add(1, Ordering::SeqCst);
+            self.memory.complete(lease, expected, session, due).await
         }
         .boxed()
     }

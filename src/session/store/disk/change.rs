@@ -27,11 +27,15 @@ pub(super) enum What {
         row: Row,
         due: Due,
         record: Vec<u8>,
+        /// Whether the lease on it ends with that.
+        completes: bool,
     },
     /// It was used.
     Touch(Timestamp),
     /// Its tokens are due at another time.
     Due(Due),
+    /// The lease on it has ended, and its tokens are due then.
+    LetGo(Due),
     /// A check found that it has not ended: check its end again later.
     LookAgain,
     /// It ends.
@@ -73,6 +77,10 @@ pub(super) trait State: View {
         record: Option<Vec<u8>>,
     ) -> Result<(), Fault>;
     fn delete(&mut self, key: &SessionKey, old: &Row) -> Result<(), Fault>;
+    /// Notes that there is a lease on the session.
+    fn hold(&mut self, key: &SessionKey) -> Result<(), Fault>;
+    /// Notes that there is none.
+    fn let_go(&mut self, key: &SessionKey) -> Result<(), Fault>;
 }
 
 // === impl Change ===
@@ -83,7 +91,7 @@ impl Change {
     pub(super) const fn must_last(&self) -> bool {
         match self.what {
             What::Insert { .. } | What::Replace { .. } | What::Remove => true,
-            What::Touch(_) | What::Due(_) | What::LookAgain => false,
+            What::Touch(_) | What::Due(_) | What::LetGo(_) | What::LookAgain => false,
         }
     }
 
@@ -103,9 +111,18 @@ impl Change {
             }
             (What::Insert { .. }, Some(_)) => Ok(Outcome::Taken),
             (What::Replace { .. } | What::Remove, None) => Ok(Outcome::Gone),
-            (What::Touch(_) | What::Due(_) | What::LookAgain, None) => Ok(Outcome::Done),
+            (What::Touch(_) | What::Due(_) | What::LetGo(_) | What::LookAgain, None) => Ok(Outcome::Done),
             (What::Replace { expected, .. }, Some(old)) if old.version != *expected => Ok(Outcome::Conflict),
-            (What::Replace { row, due, record, .. }, Some(old)) => {
+            (
+                What::Replace {
+                    row,
+                    due,
+                    record,
+                    completes,
+                    ..
+                },
+                Some(old),
+            ) => {
                 let mut row = Row {
                     version: old.version.next(),
                     last_seen: old.last_seen,
@@ -114,6 +131,9 @@ impl Change {
                 };
                 row.look_at = row.end(lifespan);
                 state.put(key, Some(&old), row, Some(record.clone()))?;
+                if *completes {
+                    state.let_go(key)?;
+                }
                 Ok(Outcome::Written(row.version))
             }
             (What::Remove, Some(old)) => {
@@ -126,6 +146,11 @@ impl Change {
                 Self::put_row(state, key, old, Row { last_seen, ..old })
             }
             (What::Due(due), Some(old)) => {
+                let due = due.after(old.due);
+                Self::put_row(state, key, old, Row { due, ..old })
+            }
+            (What::LetGo(due), Some(old)) => {
+                state.let_go(key)?;
                 let due = due.after(old.due);
                 Self::put_row(state, key, old, Row { due, ..old })
             }

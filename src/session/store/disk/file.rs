@@ -293,7 +293,7 @@ impl Place {
     }
 
     /// The meaning of a fault during opening: the file is inaccessible, or it is damaged.
-    fn damaged(&self, fault: Fault) -> DiskError {
+    pub(super) fn damaged(&self, fault: Fault) -> DiskError {
         let path = self.path.clone();
         match fault.io() {
             Some(error) => DiskError::File { path, error },

@@ -1,4 +1,5 @@
-//! Who renews which session's tokens. One process has the file open, so this is nothing for the disk.
+//! Who renews which session's tokens. One process has the file open. So the file has only what a process that starts has to
+//! know: which sessions were held when the process before it ended.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -33,6 +34,18 @@ struct Held {
 // === impl Leases ===
 
 impl Leases {
+    /// Those of a process that has ended. They are over.
+    pub(super) fn left_behind(keys: impl IntoIterator<Item = SessionKey>) -> Self {
+        let over = Held {
+            number: 0,
+            until: Timestamp::EPOCH,
+        };
+        Self {
+            held: keys.into_iter().map(|key| (key, over)).collect(),
+            last: 0,
+        }
+    }
+
     /// Claims up to `limit` due sessions; also returns due ones that are unreadable.
     pub(super) fn claim_due(
         &mut self,
@@ -100,7 +113,11 @@ impl Leases {
         let (key, number) = (*key, self.last);
         let until = now.saturating_add(duration.max(SHORTEST));
         self.held.insert(key, Held { number, until });
-        Lease { key, number }
+        Lease {
+            key,
+            number,
+            since: now,
+        }
     }
 
     /// Extends a lease that no other process has taken. Returns whether it is held.

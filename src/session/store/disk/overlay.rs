@@ -182,4 +182,14 @@ impl State for Parking<'_> {
         self.overlay.0.insert(*key, Parked::Ended);
         Ok(())
     }
+
+    /// Nothing: only the next process would read it, and this one has what else it would need.
+    fn hold(&mut self, _key: &SessionKey) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Nothing, likewise. The next renewal of the session corrects the file.
+    fn let_go(&mut self, _key: &SessionKey) -> Result<(), Fault> {
+        Ok(())
+    }
 }

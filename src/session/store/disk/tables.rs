@@ -1,13 +1,14 @@
 //! The tables of the file.
 //!
 //! A session is a row and a sealed record. Three indexes are derived from the row: by owner, by the time of the next
-//! check, and by the due time of tokens. All of them change in one transaction.
+//! check, and by the due time of tokens. All of them change in one transaction. A table of their own has the sessions on
+//! which there is a lease.
 
 use std::ops::Bound;
 
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata as _, Table, TableDefinition,
-    WriteTransaction,
+    TableError, WriteTransaction,
 };
 
 use super::{
@@ -32,6 +33,7 @@ const RECORDS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("records")
 const OWNERS: TableDefinition<'_, Owned, ()> = TableDefinition::new("owners");
 const ENDS: TableDefinition<'_, Moment, ()> = TableDefinition::new("ends");
 const DUE: TableDefinition<'_, Moment, ()> = TableDefinition::new("due");
+const HELD: TableDefinition<'_, Key, ()> = TableDefinition::new("held");
 
 /// The tables while they are written.
 pub(super) struct Tables<'txn> {
@@ -40,6 +42,7 @@ pub(super) struct Tables<'txn> {
     owners: Table<'txn, Owned, ()>,
     ends: Table<'txn, Moment, ()>,
     due: Table<'txn, Moment, ()>,
+    held: Table<'txn, Key, ()>,
 }
 
 /// The tables as they were at one moment.
@@ -65,6 +68,7 @@ impl<'txn> Tables<'txn> {
             owners: transaction.open_table(OWNERS)?,
             ends: transaction.open_table(ENDS)?,
             due: transaction.open_table(DUE)?,
+            held: transaction.open_table(HELD)?,
         })
     }
 
@@ -149,6 +153,16 @@ impl State for Tables<'_> {
         self.unlink(key, old)?;
         self.rows.remove(key.as_bytes())?;
         self.records.remove(key.as_bytes())?;
+        self.let_go(key)
+    }
+
+    fn hold(&mut self, key: &SessionKey) -> Result<(), Fault> {
+        self.held.insert(key.as_bytes(), ())?;
+        Ok(())
+    }
+
+    fn let_go(&mut self, key: &SessionKey) -> Result<(), Fault> {
+        self.held.remove(key.as_bytes())?;
         Ok(())
     }
 }
@@ -174,6 +188,19 @@ impl Snapshot {
 
     pub(super) fn len(&self) -> Result<u64, Fault> {
         Ok(self.0.open_table(ROWS)?.len()?)
+    }
+
+    /// The sessions on which there is a lease, or was one when the process ended that wrote the file.
+    pub(super) fn held(&self) -> Result<Vec<SessionKey>, Fault> {
+        let table = match self.0.open_table(HELD) {
+            // A server of before has written the file.
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            table => table?,
+        };
+        let keys = table
+            .iter()?
+            .map(|entry| Ok(SessionKey::from_bytes(*entry?.0.value())));
+        keys.collect()
     }
 
     /// The sessions of `owner`.

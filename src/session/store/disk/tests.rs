@@ -176,6 +176,69 @@ async fn a_restart_ends_no_session() {
 }
 
 #[tokio::test]
+async fn a_claim_of_a_process_that_died_is_taken_over() {
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let due = Due::At(harness.clock.now());
+    let [named, due_one, completed, released] = [
+        harness.login(&store, "alice", Due::Never).await,
+        harness.login(&store, "bob", due).await,
+        harness.login(&store, "carol", Due::Never).await,
+        harness.login(&store, "dave", Due::Never).await,
+    ];
+    let claim = async |key| match store.claim(key, HOUR).await.unwrap() {
+        Claim::Claimed(claimed) => claimed,
+        other => panic!("{other:?}"),
+    };
+    let _dies = claim(&named).await;
+    assert_eq!(store.claim_due(10, HOUR).await.unwrap().len(), 1);
+    let Claimed { lease, stored, .. } = claim(&completed).await;
+    let renewed = harness.session("carol", "second");
+    let complete = store.complete(&lease, stored.version, renewed, Due::Never);
+    complete.await.unwrap();
+    store
+        .release(claim(&released).await.lease, Due::Unchanged)
+        .await
+        .unwrap();
+    store.flush().await.unwrap();
+
+    let store = harness.after_a_crash().open().await;
+    for (key, expected) in [
+        (named, true),
+        (due_one, true),
+        (completed, false),
+        (released, false),
+    ] {
+        match store.claim(&key, HOUR).await.unwrap() {
+            Claim::Claimed(claimed) => assert_eq!(claimed.taken_over, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// It has no table of claims.
+#[tokio::test]
+async fn a_file_of_a_server_of_before_is_read() {
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let alice = harness.login(&store, "alice", Due::Never).await;
+    drop(store);
+    {
+        let database = Database::open(harness.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let held = redb::TableDefinition::<&[u8; 32], ()>::new("held");
+        assert!(transaction.delete_table(held).unwrap());
+        transaction.commit().unwrap();
+    }
+    let store = harness.open().await;
+    assert_eq!(access(&store, &alice).await.unwrap(), "first");
+    match store.claim(&alice, HOUR).await.unwrap() {
+        Claim::Claimed(claimed) => assert!(!claimed.taken_over),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn what_a_caller_relies_on_is_on_the_disk_when_the_call_returns() {
     let harness = Harness::new();
     let store = harness.open().await;

@@ -18,12 +18,15 @@ use tokio::sync::oneshot;
 
 use super::{
     Core, Fault,
-    change::{Change, Outcome},
+    change::{Change, Outcome, State},
     file::Room,
     overlay::Parking,
     tables::{Snapshot, Tables},
 };
-use crate::diagnostic::{Explain as _, Knob, fix, told};
+use crate::{
+    diagnostic::{Explain as _, Knob, fix, told},
+    session::{Lifespan, SessionKey},
+};
 
 /// How long the end of the thread is waited for. A disk that hangs must not keep the process from its end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
@@ -41,9 +44,18 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Job {
-    /// Without a change: bring the deferred data to the disk.
-    change: Option<Change>,
+    work: Work,
     done: oneshot::Sender<Result<Outcome, Fault>>,
+}
+
+/// A job's work.
+#[derive(Debug)]
+enum Work {
+    Change(Change),
+    /// There are leases on these sessions from now on.
+    Hold(Vec<SessionKey>),
+    /// Bring the deferred data to the disk.
+    Flush,
 }
 
 /// The state of the thread.
@@ -85,18 +97,23 @@ impl Writer {
 
     /// Makes a change.
     pub(super) async fn make(&self, change: Change) -> Result<Outcome, Fault> {
-        self.send(Some(change)).await
+        self.send(Work::Change(change)).await
+    }
+
+    /// Notes that there are leases on these sessions.
+    pub(super) async fn hold(&self, keys: Vec<SessionKey>) -> Result<(), Fault> {
+        self.send(Work::Hold(keys)).await.map(drop)
     }
 
     /// Brings deferred data to the disk, and retries failed writes.
     pub(super) async fn flush(&self) -> Result<(), Fault> {
-        self.send(None).await.map(drop)
+        self.send(Work::Flush).await.map(drop)
     }
 
-    async fn send(&self, change: Option<Change>) -> Result<Outcome, Fault> {
+    async fn send(&self, work: Work) -> Result<Outcome, Fault> {
         let (done, outcome) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(Fault::Closed)?;
-        jobs.send(Job { change, done }).map_err(|_| Fault::Closed)?;
+        jobs.send(Job { work, done }).map_err(|_| Fault::Closed)?;
         outcome.await.map_err(|_| Fault::Closed)?
     }
 }
@@ -125,7 +142,7 @@ impl Thread {
     }
 
     fn work(&mut self, group: Vec<Job>) {
-        let flush = group.iter().any(|job| job.change.is_none());
+        let flush = group.iter().any(|job| matches!(job.work, Work::Flush));
         // While the disk fails, only the regular flush tries it again.
         let known = self.failing.clone().filter(|_| !flush);
         let outcomes = match known.map_or_else(|| self.write(&group), Err) {
@@ -149,8 +166,8 @@ impl Thread {
     fn write(&mut self, group: &[Job]) -> Result<Vec<Result<Outcome, Fault>>, Fault> {
         let last = group.is_empty();
         let must_last = last || group.iter().any(Job::must_last) || !self.core.overlay.read().is_empty();
-        let changes = group.iter().any(|job| job.change.is_some());
-        if !changes && !self.loose && self.failing.is_none() {
+        let is_flush = group.iter().all(|job| matches!(job.work, Work::Flush));
+        if is_flush && !self.loose && self.failing.is_none() {
             let state = self.state();
             return Ok(group
                 .iter()
@@ -218,10 +235,11 @@ impl Thread {
             overlay: &mut overlay,
             file: &file,
         };
-        let park = |job: &Job| match &job.change {
-            Some(change) if !change.is_new() => change.make(&mut sessions, &self.core.lifespan),
+        let park = |job: &Job| match &job.work {
             // A new session is refused: it has no data yet that could be lost.
-            _ => Err(fault.clone()),
+            Work::Change(change) if change.is_new() => Err(fault.clone()),
+            Work::Flush => Err(fault.clone()),
+            work => work.make(&mut sessions, &self.core.lifespan),
         };
         group.iter().map(park).collect()
     }
@@ -257,10 +275,27 @@ impl Thread {
 
 impl Job {
     const fn must_last(&self) -> bool {
-        match &self.change {
-            Some(change) => change.must_last(),
-            None => true,
+        match &self.work {
+            Work::Change(change) => change.must_last(),
+            Work::Hold(_) | Work::Flush => true,
         }
+    }
+}
+
+// === impl Work ===
+
+impl Work {
+    fn make(&self, state: &mut impl State, lifespan: &Lifespan) -> Result<Outcome, Fault> {
+        match self {
+            Self::Change(change) => return change.make(state, lifespan),
+            Self::Hold(keys) => {
+                for key in keys {
+                    state.hold(key)?;
+                }
+            }
+            Self::Flush => {}
+        }
+        Ok(Outcome::Done)
     }
 }
 
@@ -288,11 +323,14 @@ impl Core {
         let mut tables = Tables::open(&transaction)?;
         overlay.write(&mut tables)?;
         for job in group {
-            outcomes.push(match &job.change {
-                Some(change) if !change.is_new() || state.is_ok() => {
-                    Ok(change.make(&mut tables, &self.lifespan)?)
-                }
-                _ => state.clone().map(|()| Outcome::Done),
+            let refused = match &job.work {
+                Work::Change(change) if !change.is_new() => None,
+                Work::Hold(_) => None,
+                Work::Change(_) | Work::Flush => state.clone().err(),
+            };
+            outcomes.push(match refused {
+                Some(fault) => Err(fault),
+                None => Ok(job.work.make(&mut tables, &self.lifespan)?),
             });
         }
         drop(tables);

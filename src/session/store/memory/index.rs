@@ -198,7 +198,11 @@ impl Index {
         // A lease that is over at once would be handed out again by the same call.
         let until = now.saturating_add(lease.max(Duration::from_millis(1)));
         self.schedule(key, |slot| slot.held = Some(Held { number, until }));
-        let lease = Lease { key: *key, number };
+        let lease = Lease {
+            key: *key,
+            number,
+            since: now,
+        };
         Claim::Claimed(Claimed {
             lease,
             stored,

@@ -115,6 +115,7 @@ impl Inner {
         expected: Version,
         session: &Session,
         due: Due,
+        completes: Option<&Lease>,
     ) -> Result<Version, ReplaceError> {
         if self.ended.contains(key) {
             return Err(ReplaceError::Gone);
@@ -129,7 +130,8 @@ impl Inner {
             .arg(self.seal.seal(key, session)?)
             .arg(kept_for(ends, self.clock.now()))
             .arg(self.process.as_str())
-            .arg(self.names.channel());
+            .arg(self.names.channel())
+            .arg(completes.map_or_else(Vec::new, |lease| lease.number.to_be_bytes().to_vec()));
         match self.change(key, &call).await? {
             Value::Int(1) => Ok(version),
             Value::Int(0) => Err(ReplaceError::Conflict),
@@ -243,7 +245,11 @@ impl Inner {
             _ => Err(CallError::Meaningless)?,
         };
         let number = u64::from_be_bytes(number);
-        let lease = Lease { key: *key, number };
+        let lease = Lease {
+            key: *key,
+            number,
+            since: now,
+        };
         match self.read(key, &value) {
             Some((head, stored)) if is_ours => Ok(Claim::Claimed(Claimed {
                 lease,

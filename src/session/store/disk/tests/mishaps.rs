@@ -1,6 +1,7 @@
 //! Mishaps from trials: each left a server that did not start, or that had lost something.
 
 use super::*;
+use crate::session::store::UNREADABLE_AGAIN;
 use crate::session::store::disk::file::Room;
 
 /// At every step.
