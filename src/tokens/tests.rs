@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{refresh::Attempt, *};
 use crate::{
-    clock::{Clock as _, ManualClock},
+    clock::{Clock as _, ManualClock, SystemClock},
     instruments::Tally,
     oidc::testing::{Answer, FakeIdp},
     random::SystemRandom,
@@ -108,13 +108,14 @@ impl Harness {
 
     /// Waits until the IdP has seen so many requests.
     async fn requests_are(&self, count: usize) {
-        let limit = Duration::from_secs(20);
         let seen = async {
             while self.requests() < count {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                SystemClock.sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(limit, seen).await.unwrap();
+        timeout(&SystemClock, Duration::from_secs(20), seen)
+            .await
+            .unwrap();
         assert_eq!(self.requests(), count);
     }
 }

@@ -50,7 +50,9 @@ impl DiskStore {
         let held = self.in_time(self.writer.hold(keys)).await;
         if held.is_err() {
             let mut leases = self.leases.lock();
-            claimed.iter().for_each(|claimed| leases.release(&claimed.lease));
+            for claimed in claimed {
+                leases.release(&claimed.lease);
+            }
         }
         held
     }
