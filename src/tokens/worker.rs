@@ -10,7 +10,7 @@ use crate::session::Claimed;
 
 /// The loop works on so many times as many sessions as calls to the IdP may run at once: the others are on their way from
 /// or to the store meanwhile.
-const AHEAD: usize = 2;
+const AHEAD: usize = 3;
 
 /// The interval at which sessions beyond their limits are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ impl Tokens {
             let at_once = self.inner.options.concurrency;
             let free = at_once.saturating_mul(AHEAD).saturating_sub(under_way.len());
             // A claim costs the store about the same for one session as for many.
-            let free = if free > at_once / 2 { free } else { 0 };
+            let free = if free >= at_once { free } else { 0 };
             let claimed = self.claim(free).await;
             let more_may_be_due = free > 0 && claimed.len() == free;
             for claimed in claimed {

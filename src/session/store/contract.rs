@@ -68,6 +68,7 @@ macro_rules! contract_tests {
             the_sweep_is_bounded_and_says_when_it_is_done
             the_sweep_spares_what_was_used
             due_sessions_are_claimed_in_order_and_once
+            many_due_sessions_are_claimed_in_order
             a_lease_that_is_over_frees_the_session
             an_extended_lease_keeps_the_session
             a_released_session_is_due_when_its_holder_says
@@ -666,6 +667,28 @@ contracts! {
         assert_eq!(harness.claimed(2).await, [first, second]);
         assert_eq!(harness.claimed(2).await, [third]);
         assert!(harness.claimed(2).await.is_empty());
+    }
+
+    async fn many_due_sessions_are_claimed_in_order(harness: Harness = limits()) {
+        let mut due = Vec::new();
+        for number in 0..300_u32 {
+            // In no order of time.
+            let after = MINUTE + MILLISECOND * (number * 7 % 300);
+            due.push((after, harness.login(&number.to_string(), after).await.key));
+        }
+        due.sort_unstable();
+        harness.clock.advance(2 * MINUTE);
+        let mut claimed = Vec::new();
+        for limit in (1..40).cycle() {
+            let some = harness.claimed(limit).await;
+            let is_last = some.len() < limit;
+            claimed.extend(some);
+            if is_last {
+                break;
+            }
+        }
+        let due: Vec<_> = due.into_iter().map(|(_, key)| key).collect();
+        assert!(claimed == due);
     }
 
     async fn a_lease_that_is_over_frees_the_session(harness: Harness = limits()) {

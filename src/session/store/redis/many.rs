@@ -33,6 +33,9 @@ const STRIDE: usize = 256;
 /// The minimum number to check, if there are as many.
 const MIN_STRIDE: usize = 16;
 
+/// The minimum number of due sessions that a shard names. With this many, the 64 shards name some 40 in order.
+const MIN_DUE_STRIDE: usize = 4;
+
 /// A session in an index by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
@@ -106,10 +109,16 @@ impl Inner {
             if wanted == 0 {
                 return Ok(claimed);
             }
+            // Each shard names few, because together they name far more than are wanted.
+            let stride = (wanted / 16).max(MIN_DUE_STRIDE);
             let mut due = self
-                .earliest(|shard| self.names.due(shard), |_| 0, wanted)
+                .earliest(|shard| self.names.due(shard), |_| 0, stride)
                 .await?;
             due.sort_unstable();
+            let end = first_end(&due, stride);
+            if let Some(last) = end {
+                due.truncate(last + 1);
+            }
             due.truncate(wanted);
             let claims = due.iter().map(|entry| self.claim(&entry.key, lease, Only::Due));
             let before = claimed.len();
@@ -120,7 +129,7 @@ impl Inner {
                 }
             }
             // If none of the named sessions had an outcome, the next pass is early enough.
-            if due.len() < wanted || claimed.len() == before {
+            if end.is_none() && due.len() < wanted || claimed.len() == before {
                 return Ok(claimed);
             }
         }
@@ -298,11 +307,18 @@ impl Inner {
 
 /// Whether a shard has as many entries as requested, so that it may have more.
 fn is_any_full(entries: &[Entry], most: usize) -> bool {
+    first_end(entries, most).is_some()
+}
+
+/// Where, in these sorted entries, a shard comes to the end of the `most` that it named. It may have more of them, which come
+/// before those that follow here.
+fn first_end(entries: &[Entry], most: usize) -> Option<usize> {
     let mut counts = HashMap::<Shard, usize>::new();
-    for entry in entries {
-        *counts.entry(Shard::of(&entry.key)).or_default() += 1;
-    }
-    counts.values().any(|count| *count >= most)
+    entries.iter().position(|entry| {
+        let count = counts.entry(Shard::of(&entry.key)).or_default();
+        *count += 1;
+        *count >= most
+    })
 }
 
 /// A score as a time.
