@@ -116,8 +116,10 @@ impl Inner {
                 .await?;
             due.sort_unstable();
             let end = first_end(&due, stride);
-            if let Some(last) = end {
-                due.truncate(last + 1);
+            if let Some(end) = end {
+                // The order of those that are due at the same time does not matter.
+                let last = due[end].at;
+                due.truncate(due.partition_point(|entry| entry.at <= last));
             }
             due.truncate(wanted);
             let claims = due.iter().map(|entry| self.claim(&entry.key, lease, Only::Due));
