@@ -44,9 +44,9 @@ pub use self::{
     member::MemberError,
     par::PushedRequest,
     provider::{
-        AbsentEndpoint, DiscoveryError, EndpointError, EndpointOverrides, JwksError, JwksOptions,
-        LogoutSupport, Metadata, NoKeys, NotDiscovered, OptionalEndpoint, Provider, ProviderOptions,
-        ProviderTime, SignedError, UrlMap,
+        AbsentEndpoint, ConfusedEndpoint, DiscoveryError, EndpointError, EndpointOverrides, JwksError,
+        JwksOptions, LogoutSupport, Metadata, NoKeys, NotDiscovered, OptionalEndpoint, Provider,
+        ProviderOptions, ProviderTime, SignedError, UrlMap,
     },
     revocation::TokenKind,
     standing::Standing,

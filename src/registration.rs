@@ -32,6 +32,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use self::{
     announce::RegisteredKeys,
+    answer::AnswerError,
     attempt::managed_elsewhere,
     credentials::{Credentials, CredentialsError, CredentialsFile, Pending, Registered, State, Superseded},
     diff::{Change, Remembered, compare, compare_with_sent},

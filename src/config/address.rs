@@ -189,13 +189,23 @@ pub(super) fn plain_url(text: &str) -> Result<Url, Complaint> {
     web_url(text)
 }
 
-/// As [`plain_url`]. An issuer may name the default port of its scheme: it is compared to the letter, and some providers
-/// write it.
+/// As [`plain_url`]. An issuer may name the default port of its scheme, and its host with capital letters: it is compared
+/// to the letter, and some providers write it so.
 pub(super) fn issuer_url(text: &str) -> Result<Url, Complaint> {
+    let lower = with_lower_case_host(text);
+    let text = lower.as_deref().unwrap_or(text);
     match without_default_port(text) {
         Some(shorter) => plain_url(&shorter),
         None => plain_url(text),
     }
+}
+
+/// `text` with the host of its URL in lower case, if it has capital letters.
+fn with_lower_case_host(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let lower = authority.to_ascii_lowercase();
+    (lower != authority).then(|| format!("{scheme}://{lower}{path}"))
 }
 
 /// `text` without `:443` after the host of an `https` URL, or `:80` of an `http` one.
@@ -240,13 +250,15 @@ mod tests {
             "https://[2001:db8::1]:443/x",
             "https://am.example/am/oauth2",
             "https://am.example:8443/am/oauth2",
+            "https://AM.example:443/",
+            "https://IDP.Example/Realms/One",
         ] {
             assert!(issuer_url(text).is_ok(), "{text}");
         }
         for text in [
             "https://am.example:0443/",
             "https://am.example:/",
-            "https://AM.example:443/",
+            "HTTPS://am.example/",
             "https://am.example:443:443/",
             "http://localhost:443:80/",
             "https://user@am.example:443/",

@@ -21,7 +21,7 @@ pub(super) use self::time::provider_date;
 pub use self::{
     discovery::DiscoveryError,
     jwks::{JwksError, JwksOptions, NoKeys},
-    metadata::{EndpointError, LogoutSupport, Metadata},
+    metadata::{ConfusedEndpoint, EndpointError, LogoutSupport, Metadata},
     options::{EndpointOverrides, OptionalEndpoint, ProviderOptions},
     presence::AbsentEndpoint,
     time::ProviderTime,

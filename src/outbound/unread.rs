@@ -71,11 +71,22 @@ impl Unread {
             Form::Utf16 | Form::NotUtf8 => Some(fix!(
                 "have the IdP, or the proxy before it, send UTF-8 (RFC 8259 section 8.1)"
             )),
-            Form::Object => Some(fix!(
+            Form::Object if !self.claims_json() => Some(fix!(
                 "have the IdP, or the proxy before it, send the content type application/json"
             )),
             _ => None,
         }
+    }
+
+    fn claims_json(&self) -> bool {
+        let content_type = self.content_type.as_deref().unwrap_or_default();
+        content_type.to_ascii_lowercase().contains("json")
+    }
+
+    /// Whether it is a text for people. A firewall or a gateway answers so, and an OAuth endpoint does not.
+    #[must_use]
+    pub const fn is_page(&self) -> bool {
+        matches!(self.form, Form::Page | Form::Xml | Form::Text)
     }
 }
 
@@ -147,6 +158,10 @@ mod tests {
     use crate::secret::Withheld;
 
     fn said(content_type: Option<&str>, body: &[u8]) -> String {
+        unread(content_type, body).to_string()
+    }
+
+    fn unread(content_type: Option<&str>, body: &[u8]) -> Unread {
         let mut headers = HeaderMap::new();
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
@@ -158,7 +173,7 @@ mod tests {
             withheld: Withheld::default(),
             unproven_proxy: None,
         };
-        response.unread().to_string()
+        response.unread()
     }
 
     #[test]
@@ -239,6 +254,30 @@ mod tests {
             ),
         ] {
             assert_eq!(said(content_type, body), expected);
+        }
+    }
+
+    #[test]
+    fn a_content_type_is_blamed_only_where_it_is_wrong() {
+        let fix = |content_type, body: &[u8]| unread(content_type, body).fix();
+        assert!(fix(Some("text/html"), b"{}").is_some());
+        assert!(fix(None, b"{}").is_some());
+        assert_eq!(fix(Some("application/json"), b"{}"), None);
+        assert_eq!(fix(Some("application/problem+json; charset=utf-8"), b"{}"), None);
+    }
+
+    #[test]
+    fn a_page_is_a_text_for_people() {
+        for (body, expected) in [
+            (&b"<html>blocked"[..], true),
+            (b"<error/>", true),
+            (b"blocked", true),
+            (b"", false),
+            (b"{}", false),
+            (b"[]", false),
+            (b"{", false),
+        ] {
+            assert_eq!(unread(None, body).is_page(), expected, "{body:?}");
         }
     }
 

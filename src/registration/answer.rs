@@ -2,15 +2,30 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{
     credentials::{Registered, is_client_id, is_client_secret, is_token, is_uri},
     diff::Remembered,
     metadata::{WantedMetadata, named_algorithm, single},
+    refusal::object,
 };
-use crate::{jose::Algorithm, secret::Secret};
+use crate::{
+    jose::Algorithm,
+    outbound::{Response, Unread},
+    secret::Secret,
+};
+
+/// Why a response is not that of a registration, a reading or an update.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// The body is something else.
+    #[error("it is not a JSON object, but {0}")]
+    NotAnObject(Unread),
+    /// A member is missing or invalid.
+    #[error("{0}")]
+    Member(&'static str),
+}
 
 /// A validated answer. Its `Debug` shows only the client id.
 pub(super) struct Answer {
@@ -26,14 +41,16 @@ pub(super) struct Answer {
 // === impl Answer ===
 
 impl Answer {
-    /// Reads a body.
+    /// Reads a response. The error gives the reason and quotes no value.
+    pub(super) fn of(response: &Response) -> Result<Self, AnswerError> {
+        let metadata = object(response).ok_or_else(|| AnswerError::NotAnObject(response.unread()))?;
+        Self::read(metadata).map_err(AnswerError::Member)
+    }
+
+    /// Reads the members of a body.
     ///
     /// An invalid token or URI for the management counts as absent, with a warning: the client works without them.
-    /// The error gives the reason and quotes no value.
-    pub(super) fn parse(body: &Bytes) -> Result<Self, &'static str> {
-        let Ok(Value::Object(mut metadata)) = serde_json::from_slice(body) else {
-            return Err("it is not a JSON object");
-        };
+    pub(super) fn read(mut metadata: Map<String, Value>) -> Result<Self, &'static str> {
         // Some IdPs write a value as a list of one.
         let mut text = |name: &str| match metadata.remove(name).as_ref().map(|value| single(name, value)) {
             None | Some(Value::Null) => Ok(None),
@@ -147,7 +164,7 @@ mod tests {
             .map(|(name, value)| (name.clone(), json!([value])))
             .collect();
         for body in [plain, Value::Object(lists)] {
-            let answer = Answer::parse(&Bytes::from(body.to_string())).unwrap();
+            let answer = Answer::read(body.as_object().unwrap().clone()).unwrap();
             assert_eq!(answer.client_id, "bff-server");
             assert_eq!(answer.client_secret.unwrap().expose(), "client-secret");
             assert_eq!(answer.client_secret_expires_at, Some(7));
@@ -159,7 +176,7 @@ mod tests {
         }
         for id in [json!([]), json!(["a", "b"]), json!([["a"]])] {
             let body = json!({ "client_id": id });
-            assert!(Answer::parse(&Bytes::from(body.to_string())).is_err(), "{body}");
+            assert!(Answer::read(body.as_object().unwrap().clone()).is_err(), "{body}");
         }
     }
 }

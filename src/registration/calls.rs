@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     answer::Answer,
     error::{Again, RegistrationError, RequestedClientId, Target},
-    refusal::{Asked, claims_json, failure, is_transient, oauth_error, object, shown, unavailable},
+    refusal::{Asked, claims_json, failure, is_transient, oauth_error, object, page, shown, unavailable},
 };
 use crate::{
     outbound::{Lane, Outbound, Request, Response},
@@ -81,12 +81,12 @@ impl Calls {
         let status = response.status;
         match status {
             StatusCode::CREATED => {
-                let answer = Answer::parse(&response.body)
+                let answer = Answer::of(&response)
                     .map_err(|reason| unknown(format!("the IdP answered 201, but {reason}")))?;
                 tracing::info!("201 Created");
                 Ok(answer)
             }
-            StatusCode::OK => match Answer::parse(&response.body) {
+            StatusCode::OK => match Answer::of(&response) {
                 Ok(answer) => {
                     tracing::warn!(
                         "200 OK: the IdP registered the client, although RFC 7591 wants 201 Created"
@@ -222,13 +222,12 @@ impl Calls {
         match status {
             StatusCode::NO_CONTENT => Ok(Reply::Done),
             status if status.is_success() => {
-                let answer =
-                    Answer::parse(&response.body).map_err(|reason| RegistrationError::NotAnAnswer {
-                        url: url.clone(),
-                        target: Target::Client,
-                        status,
-                        reason,
-                    })?;
+                let answer = Answer::of(&response).map_err(|reason| RegistrationError::NotAnAnswer {
+                    url: url.clone(),
+                    target: Target::Client,
+                    status,
+                    reason,
+                })?;
                 if answer.client_id == client_id {
                     Ok(Reply::Answer(Box::new(answer)))
                 } else {
@@ -242,13 +241,16 @@ impl Calls {
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Ok(Reply::Unsupported),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let error = oauth_error(&response);
-                let names_another_cause = error.as_ref().is_some_and(|error| !error.is("invalid_token"));
+                let page = page(&response);
+                let names_another_cause =
+                    error.as_ref().is_some_and(|error| !error.is("invalid_token")) || page.is_some();
                 Err(if status == StatusCode::FORBIDDEN && names_another_cause {
                     RegistrationError::Refused {
                         url,
                         target: Target::Client,
                         status,
                         error,
+                        page,
                     }
                 } else {
                     RegistrationError::RegistrationTokenRefused {

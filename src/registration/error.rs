@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use self::text::{left_after, refused_scopes, said};
+use self::text::{left_after, refused, refused_scopes, said};
 pub use self::{
     kind::ErrorKind,
     target::{Again, RequestedClientId, Target},
 };
-use super::{credentials::CredentialsError, options::UpdateMethod, vault::Place};
+use super::{answer::AnswerError, credentials::CredentialsError, options::UpdateMethod, vault::Place};
 use crate::{
     diagnostic::Knob,
     oidc::{EndpointError, NegotiationError, OAuthError},
-    outbound::TransportError,
+    outbound::{TransportError, Unread},
 };
 
 /// Why there is no registration, or why it could not be brought up to date. No text holds a token or a secret.
@@ -161,7 +161,7 @@ pub enum RegistrationError {
         error: Option<OAuthError>,
     },
     /// Any other refusal.
-    #[error("the IdP refused with {status} at {url}{}", said(error.as_ref()))]
+    #[error("{}", refused(url, *status, error.as_ref(), page.as_ref()))]
     Refused {
         /// Where.
         url: String,
@@ -171,6 +171,8 @@ pub enum RegistrationError {
         status: StatusCode,
         /// The IdP's error.
         error: Option<OAuthError>,
+        /// The form of an answer for people: it does not come from the IdP's API.
+        page: Option<Unread>,
     },
     /// The registration access token does not work.
     #[error(
@@ -326,7 +328,7 @@ pub enum RegistrationError {
         /// The answer.
         status: StatusCode,
         /// The mistake in it.
-        reason: &'static str,
+        reason: AnswerError,
     },
     /// A redirect, which is not followed: the token would go along.
     #[error(

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Registration,
+    answer::AnswerError,
     attempt::Attempt,
     calls::with_token,
     credentials::CredentialsError,
@@ -18,7 +19,10 @@ use super::{
     metadata::WantedMetadata,
     options::AuthMethod,
     plan::{Plan, Purpose, Reach, Step, configured_access},
-    refusal::{blames_token, is_transient, oauth_error, shown, token_refused, unavailable},
+    refusal::{
+        blames_token, is_elsewhere, is_transient, oauth_error, object, page, shown, token_refused,
+        unavailable,
+    },
     vault::Lock,
 };
 use crate::{
@@ -186,12 +190,32 @@ impl Registration {
         if is_transient(status) {
             return Err(unavailable(&response, &url, target));
         }
-        if status == StatusCode::FORBIDDEN {
+        let page = page(&response);
+        if status.is_redirection() {
+            return Err(RegistrationError::Redirected {
+                url: shown(&url),
+                target,
+                status,
+            });
+        }
+        if status.is_success() && object(&response).is_none() {
+            return Err(RegistrationError::NotAnAnswer {
+                url: shown(&url),
+                target,
+                status,
+                reason: AnswerError::NotAnObject(response.unread()),
+            });
+        }
+        if is_elsewhere(status)
+            || status == StatusCode::FORBIDDEN
+            || status.is_client_error() && page.is_some()
+        {
             return Err(RegistrationError::Refused {
                 url: shown(&url),
                 target,
                 status,
                 error,
+                page,
             });
         }
         Ok(Some(if status == StatusCode::BAD_REQUEST {

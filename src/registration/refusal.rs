@@ -10,7 +10,11 @@ use super::{
     error::{RegistrationError, Target},
     vault::Place,
 };
-use crate::{oidc::OAuthError, outbound::Response, retry::retry_after};
+use crate::{
+    oidc::OAuthError,
+    outbound::{Response, Unread},
+    retry::retry_after,
+};
 
 /// Longest wait that an IdP can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
@@ -69,9 +73,26 @@ pub(super) fn failure(response: &Response, url: &Url, target: Target, asked: &As
             url: shown(url),
             target,
             status,
+            page: page(response),
             error,
         },
     }
+}
+
+/// The form of an answer for people: a firewall's, for example.
+pub(super) fn page(response: &Response) -> Option<Unread> {
+    Some(response.unread()).filter(Unread::is_page)
+}
+
+/// Whether no registration endpoint answers so: something else, or nothing, has the address.
+pub(super) const fn is_elsewhere(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::GONE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    )
 }
 
 /// Whether a refused registration was refused because of its initial access token: any other reason has another `error`

@@ -3,6 +3,7 @@
 mod answers;
 mod authority;
 mod breaks;
+mod causes;
 mod contract;
 mod damaged;
 mod elsewhere;

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     diagnostic::{Explained, Knob, fix},
-    oidc::{AbsentEndpoint, DiscoveryError, JwksError, Metadata, NotReady, ParMode, ProviderTime},
+    oidc::{
+        AbsentEndpoint, ConfusedEndpoint, DiscoveryError, JwksError, Metadata, NotReady, ParMode,
+        ProviderTime,
+    },
     outbound::TransportError,
 };
 
@@ -30,9 +33,14 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
         Some(base) => format!("the IdP's metadata and keys can be used, reached at {base}"),
         None => "the IdP's metadata and keys can be used".to_owned(),
     };
+    for confused in &metadata.confused {
+        another_endpoint(confused, report);
+    }
     match provider.keys().await {
         Ok(set) => {
-            report.ok(Check::Discovery, reached);
+            if metadata.confused.is_empty() {
+                report.ok(Check::Discovery, reached);
+            }
             if let Some(keys) = set.broken() {
                 report.note(clean(&format!(
                     "the IdP publishes keys that cannot be used; what they sign is refused: {keys}"
@@ -42,8 +50,11 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
         Err(error) => no_keys(&error, report),
     }
     let pushes = context.config.client.par != ParMode::Never;
+    let is_confused = |member| metadata.confused.iter().any(|confused| confused.member == member);
     for absent in provider.absent_endpoints(&metadata, pushes).await {
-        no_endpoint(&absent, report);
+        if !is_confused(absent.member()) {
+            no_endpoint(&absent, report);
+        }
     }
     demands(context.config.client.par, &metadata, report);
     report.ok(Check::Issuer, metadata.issuer.clone());
@@ -144,18 +155,30 @@ fn no_keys(error: &JwksError, report: &mut Report) {
     report.explain(kind, Check::Discovery, what, error);
 }
 
+/// A setting names it with the address of another one.
+fn another_endpoint(confused: &ConfusedEndpoint, report: &mut Report) {
+    let what = format!("the {} is set to another endpoint", confused.member);
+    report.explain(Kind::Wrong, Check::Discovery, what, confused);
+}
+
 /// A login fails at it, or a part of the session's life does.
 fn no_endpoint(absent: &AbsentEndpoint, report: &mut Report) {
     let kind = match absent {
         AbsentEndpoint::Unreachable { .. } => Kind::Unreachable,
-        AbsentEndpoint::Status { .. } => Kind::Wrong,
+        AbsentEndpoint::Status { .. } | AbsentEndpoint::NotOAuth { .. } => Kind::Wrong,
     };
     let consequence = if absent.prevents_logins() {
         ", so that nobody could log in"
     } else {
         ""
     };
-    let what = format!("nothing serves the {}{consequence}", absent.member());
+    let member = absent.member();
+    let what = match absent {
+        AbsentEndpoint::NotOAuth { .. } => format!("the {member} gives no OAuth answer{consequence}"),
+        AbsentEndpoint::Status { .. } | AbsentEndpoint::Unreachable { .. } => {
+            format!("nothing serves the {member}{consequence}")
+        }
+    };
     report.explain(kind, Check::Discovery, what, absent);
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use http::StatusCode;
+
 use super::{CallError, NotReady};
 use crate::{
     diagnostic::{Explain, Fix, Knob, fix},
@@ -74,11 +76,37 @@ impl Explain for CallError {
             Self::Unavailable { .. } => Some(fix!("try again; if it stays, look at the IdP's log")),
             Self::InvalidClient(error) => error.fix(),
             Self::Rejected(error) => of_refusal(error),
+            Self::Unexpected {
+                status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::GONE,
+                ..
+            } => Some(fix!(
+                "correct the address, which is not that of the endpoint: {} for the token endpoint, {} for PAR, where they are set; else \
+                 the IdP's metadata",
+                Knob::TokenEndpoint,
+                Knob::ParEndpoint
+            )),
+            Self::Unexpected {
+                status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                ..
+            } => Some(fix!(
+                "correct the address: what answers there does not take forms, as the token endpoint ({}) and PAR ({}) do",
+                Knob::TokenEndpoint,
+                Knob::ParEndpoint
+            )),
             Self::Unexpected { found, .. } | Self::Malformed(MemberError::NotAnObject(found))
                 if found.fix().is_some() =>
             {
                 found.fix()
             }
+            Self::Unexpected {
+                status: StatusCode::FORBIDDEN,
+                found,
+            } if found.is_page() => Some(fix!(
+                "let what stands before the IdP (a firewall, a gateway) pass POST requests to the token endpoint ({}) and to PAR ({}); \
+                 or correct that address, if it is not the IdP's",
+                Knob::TokenEndpoint,
+                Knob::ParEndpoint
+            )),
             Self::NoReason | Self::Unexpected { .. } | Self::Malformed(_) => Some(fix!(
                 "see what answers at the token endpoint ({}) and at PAR ({}): it is not an IdP's answer",
                 Knob::TokenEndpoint,

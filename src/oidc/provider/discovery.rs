@@ -75,6 +75,11 @@ impl Provider {
                 );
             }
         }
+        for error in &metadata.confused {
+            if self.shared.told.first(error) {
+                tracing::warn!("{}", error.told());
+            }
+        }
         // The configuration has already warned of endpoints in the settings.
         let plain = metadata.plain_http_elsewhere(options).join(" ");
         if !plain.is_empty() && self.shared.told.first(&plain) {

@@ -1,14 +1,15 @@
 //! The provider's metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2) as we use it.
 
+mod confused;
 mod endpoint;
 
 use serde_json::{Map, Value};
 use url::Url;
 
-pub use self::endpoint::EndpointError;
 use self::endpoint::Endpoints;
 pub(super) use self::endpoint::{AUTHORIZATION, END_SESSION, Endpoint, PAR, REVOCATION, TOKEN, USER_INFO};
-use super::{ProviderOptions, UrlMap};
+pub use self::{confused::ConfusedEndpoint, endpoint::EndpointError};
+use super::{ProviderOptions, UrlMap, discovery::displayable};
 use crate::jose::Algorithm;
 
 /// The maximum number and length of the entries that are read from a list.
@@ -62,6 +63,8 @@ pub struct Metadata {
     pub frontchannel_logout: LogoutSupport,
     /// Optional endpoints that the document names and that cannot be used, which count as absent.
     pub left_out: Vec<EndpointError>,
+    /// Endpoints that the settings name with the address of another one.
+    pub confused: Vec<ConfusedEndpoint>,
     map: UrlMap,
 }
 
@@ -114,6 +117,7 @@ impl Metadata {
             require_par: reader.flag("require_pushed_authorization_requests"),
             backchannel_logout: reader.logout("backchannel"),
             frontchannel_logout: reader.logout("frontchannel"),
+            confused: ConfusedEndpoint::among(&endpoints.used),
             left_out: endpoints.left_out,
             map,
         })

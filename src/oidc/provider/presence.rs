@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     diagnostic::{Explain, Fix, Knob, fix},
-    outbound::{Lane, Request, TransportError},
+    oidc::OAuthError,
+    outbound::{Lane, Request, Response, TransportError, Unread},
 };
 
 /// An endpoint of the metadata or of the settings that nothing serves.
@@ -29,6 +30,22 @@ pub enum AbsentEndpoint {
         url: String,
         /// The answer.
         status: StatusCode,
+        /// The setting for it.
+        knob: Knob,
+        /// Whether that setting is the source of the URL.
+        is_configured: bool,
+    },
+    /// An answer without an OAuth error, which a request without credentials must get (RFC 6749 section 5.2).
+    #[error("{url}, the `{member}`, answers {status} with {found}, and not with an OAuth error")]
+    NotOAuth {
+        /// Its name in the document.
+        member: &'static str,
+        /// The place, shortened.
+        url: String,
+        /// The answer.
+        status: StatusCode,
+        /// The form of its body.
+        found: Unread,
         /// The setting for it.
         knob: Knob,
         /// Whether that setting is the source of the URL.
@@ -67,6 +84,8 @@ enum Asks {
     Data,
     /// A form that lacks the credentials.
     Form,
+    /// The same, where RFC 6749 defines the answer.
+    Grant,
 }
 
 // === impl AbsentEndpoint ===
@@ -76,7 +95,9 @@ impl AbsentEndpoint {
     #[must_use]
     pub const fn member(&self) -> &'static str {
         match self {
-            Self::Status { member, .. } | Self::Unreachable { member, .. } => member,
+            Self::Status { member, .. }
+            | Self::NotOAuth { member, .. }
+            | Self::Unreachable { member, .. } => member,
         }
     }
 
@@ -93,7 +114,20 @@ impl Explain for AbsentEndpoint {
     fn fix(&self) -> Option<Fix> {
         let (knob, is_configured) = match self {
             Self::Unreachable { source, .. } if source.fix().is_some() => return source.fix(),
+            Self::NotOAuth { found, .. } if found.fix().is_some() => return found.fix(),
+            Self::NotOAuth {
+                status, found, knob, ..
+            } if found.is_page() && status.is_client_error() => {
+                return Some(fix!(
+                    "let what stands before the IdP (a firewall, a gateway) pass POST requests to it; or correct {}, if that address \
+                     is not the IdP's",
+                    *knob
+                ));
+            }
             Self::Status {
+                knob, is_configured, ..
+            }
+            | Self::NotOAuth {
                 knob, is_configured, ..
             }
             | Self::Unreachable {
@@ -136,12 +170,12 @@ impl Provider {
                 TOKEN.endpoint,
                 &metadata.token_endpoint,
                 overrides.token.is_some(),
-                Asks::Form,
+                Asks::Grant,
             ),
         ];
         let par = metadata.par_endpoint.clone().filter(|_| pushes);
         let optional = [
-            (PAR, &par, &overrides.par, Asks::Form),
+            (PAR, &par, &overrides.par, Asks::Grant),
             (
                 USER_INFO,
                 &metadata.userinfo_endpoint,
@@ -174,13 +208,24 @@ impl Provider {
     async fn ask(&self, probe: Probe<'_>) -> Option<AbsentEndpoint> {
         let request = match probe.asks {
             Asks::Page | Asks::Data => Request::get(probe.url.clone()),
-            Asks::Form => Request::form(probe.url.clone(), [("grant_type", "authorization_code")]),
+            Asks::Form | Asks::Grant => {
+                Request::form(probe.url.clone(), [("grant_type", "authorization_code")])
+            }
         };
         let Endpoint { member, knob, .. } = probe.endpoint;
         let is_configured = probe.is_configured;
         let url = displayable(probe.url.as_str());
         match self.shared.outbound.send(Lane::Metadata, request).await {
-            Ok(response) if probe.asks.is_answered_by(response.status) => None,
+            Ok(response) if probe.asks.is_answered_by(response.status) => {
+                (probe.asks == Asks::Grant && !may_be_oauth(&response)).then(|| AbsentEndpoint::NotOAuth {
+                    member,
+                    url,
+                    status: response.status,
+                    found: response.unread(),
+                    knob,
+                    is_configured,
+                })
+            }
             Ok(response) => Some(AbsentEndpoint::Status {
                 member,
                 url,
@@ -212,9 +257,24 @@ impl Asks {
         match self {
             Self::Page => !is_absent,
             // RFC 7009 does not say what a revocation without a token comes to, so that success may speak for a form.
-            Self::Form => !is_absent && !status.is_redirection(),
+            Self::Form | Self::Grant => !is_absent && !status.is_redirection(),
             Self::Data => !is_absent && !status.is_redirection() && !status.is_success(),
         }
+    }
+}
+
+/// Whether a token endpoint, or one for pushed requests, may give this answer to a form without credentials.
+fn may_be_oauth(response: &Response) -> bool {
+    if OAuthError::of(response).is_some() {
+        return true;
+    }
+    match response.status {
+        // Such a grant would need a code. An endpoint that does not take forms is another one.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => false,
+        status if status.is_success() => false,
+        // The proof of the client says more of a refusal without a body.
+        StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS => true,
+        status => !(status.is_client_error() && response.unread().is_page()),
     }
 }
 
@@ -297,6 +357,48 @@ mod tests {
             serves(&provider);
             provider.answers(path, [answer]);
             assert_eq!(absent(&provider).await.len(), 1, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_an_oauth_error_speaks_for_a_token_endpoint() {
+        let provider = FakeIdp::start().await;
+        for path in ["/token", "/par"] {
+            for (answer, is_there, part) in [
+                (Answer::html(StatusCode::OK), false, "an HTML page"),
+                (
+                    Answer::html(StatusCode::FORBIDDEN),
+                    false,
+                    "a firewall, a gateway",
+                ),
+                (Answer::json(StatusCode::OK, &json!({})), false, "a JSON object"),
+                (
+                    Answer::json(StatusCode::CREATED, &json!([])),
+                    false,
+                    "a JSON array",
+                ),
+                (
+                    Answer::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!({"message": "no"})),
+                    false,
+                    "415",
+                ),
+                // Some IdPs send errors with another status.
+                (
+                    Answer::json(StatusCode::OK, &json!({"error": "invalid_client"})),
+                    true,
+                    "",
+                ),
+                (Answer::json(StatusCode::BAD_REQUEST, &json!({})), true, ""),
+                (Answer::html(StatusCode::UNAUTHORIZED), true, ""),
+                (Answer::html(StatusCode::BAD_GATEWAY), true, ""),
+            ] {
+                serves(&provider);
+                let shown = format!("{path} {answer:?}");
+                provider.answers(path, [answer]);
+                let absent = absent(&provider).await;
+                assert_eq!(absent.is_empty(), is_there, "{shown} {absent:?}");
+                assert!(absent.iter().all(|one| one.told().contains(part)), "{absent:?}");
+            }
         }
     }
 

@@ -2,7 +2,10 @@
 
 use http::StatusCode;
 
-use super::{Again, RegistrationError, Target};
+use super::{
+    super::{answer::AnswerError, refusal::is_elsewhere},
+    Again, RegistrationError, Target,
+};
 use crate::{
     diagnostic::{Explain, Fix, Knob, fix},
     oidc::OAuthError,
@@ -92,8 +95,9 @@ impl Explain for RegistrationError {
                 target,
                 status,
                 error,
+                page,
                 ..
-            } => of_refusal(*status, error.as_ref(), *target),
+            } => of_refusal(*status, error.as_ref(), page.is_some(), *target),
             Self::RegistrationTokenRefused { .. } => fix!(
                 "mint an initial access token and start once with {} and {}, which registers anew; if the IdP does not \
                  release the id, have it issue a new registration access token or remove the client first",
@@ -173,6 +177,10 @@ impl Explain for RegistrationError {
                 Knob::ForceReplace.to("true"),
                 Knob::InitialAccessToken
             ),
+            Self::NotAnAnswer {
+                reason: AnswerError::NotAnObject(found),
+                ..
+            } if found.fix().is_some() => return found.fix(),
             // A failure of TLS or of a proxy has advice of its own.
             Self::Unreachable { target, cause, .. } => match cause.fix() {
                 Some(first) => fix!("{}; {}", first, target.pointer()),
@@ -210,8 +218,31 @@ impl Target {
     }
 }
 
-fn of_refusal(status: StatusCode, error: Option<&OAuthError>, target: Target) -> Fix {
-    if error.is_some_and(|error| error.is("invalid_client_metadata")) {
+fn of_refusal(status: StatusCode, error: Option<&OAuthError>, is_page: bool, target: Target) -> Fix {
+    if error.is_none() && is_elsewhere(status) {
+        match target {
+            Target::Registration => fix!(
+                "correct {} if it is set, else registration_endpoint in the IdP's metadata ({} moves it): nothing registers clients at \
+                 this address; or switch dynamic registration on at the IdP",
+                Knob::RegistrationEndpoint,
+                Knob::ProviderBase
+            ),
+            Target::Client | Target::AdminApi => target.pointer(),
+        }
+    } else if is_page {
+        match target {
+            Target::Registration => fix!(
+                "let what stands before the IdP (a firewall, a gateway) pass this server's calls to that address; or correct {}, if the \
+                 address is not the IdP's",
+                Knob::RegistrationEndpoint
+            ),
+            Target::Client | Target::AdminApi => fix!(
+                "let what stands before the IdP (a firewall, a gateway) pass this server's calls to that address; or correct {}, which \
+                 moves it",
+                Knob::ProviderBase
+            ),
+        }
+    } else if error.is_some_and(|error| error.is("invalid_client_metadata")) {
         fix!(
             "the IdP's text names the field; align {}, {}, {}, the signing algorithm ({}) or {} with what it allows; if it says \
              that the client id is taken, restore {} or have the client removed",

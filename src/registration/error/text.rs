@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{RegistrationError, Target};
-use crate::oidc::OAuthError;
+use crate::{oidc::OAuthError, outbound::Unread};
 
 // === impl RegistrationError ===
 
@@ -13,9 +13,9 @@ impl RegistrationError {
     pub(in crate::registration) fn may_be_of_the_token(&self) -> bool {
         match self {
             Self::RegistrationTokenRefused { .. } => true,
-            Self::Refused { target, status, .. } => {
-                *target == Target::Client && *status == StatusCode::FORBIDDEN
-            }
+            Self::Refused {
+                target, status, page, ..
+            } => *target == Target::Client && *status == StatusCode::FORBIDDEN && page.is_none(),
             _ => false,
         }
     }
@@ -60,6 +60,20 @@ impl RegistrationError {
             found,
             cause: Box::new(cause),
         }
+    }
+}
+
+pub(super) fn refused(
+    url: &str,
+    status: StatusCode,
+    error: Option<&OAuthError>,
+    page: Option<&Unread>,
+) -> String {
+    match page {
+        Some(page) => {
+            format!("{url} answered {status} with {page}, which is no answer of a registration endpoint")
+        }
+        None => format!("the IdP refused with {status} at {url}{}", said(error)),
     }
 }
 

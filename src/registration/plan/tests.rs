@@ -187,6 +187,7 @@ fn refused(target: Target, status: StatusCode) -> RegistrationError {
         target,
         status,
         error: None,
+        page: None,
     }
 }
 

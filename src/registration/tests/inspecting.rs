@@ -6,6 +6,7 @@ use super::{
     fake::{Odd, oauth_error},
     *,
 };
+use crate::diagnostic::Explain as _;
 
 const READ: &str = "GET /register/bff-server";
 
@@ -328,10 +329,20 @@ async fn an_initial_token_is_tried_with_what_no_client_can_be_made_of() {
     harness.idp.odd("POST /register", no(403, "access_denied"));
     let error = harness.try_token().await.unwrap_err();
     assert!(matches!(error, RegistrationError::Refused { .. }), "{error}");
-    for status in [404, 201] {
+    for status in [201, 422] {
         harness.idp.odd("POST /register", Odd::Json(status, json!({})));
         let unclear = harness.try_token().await.unwrap();
         assert!(matches!(unclear, Some(TokenTrial::Unclear(_))), "{unclear:?}");
+    }
+    // Another endpoint has the address.
+    for status in [404, 405, 415] {
+        harness.idp.odd("POST /register", Odd::Json(status, json!({})));
+        let error = harness.try_token().await.unwrap_err();
+        assert!(
+            error.told().contains("correct [RegistrationEndpoint]"),
+            "{}",
+            error.told()
+        );
     }
     harness.idp.odd("POST /register", Odd::Json(503, json!({})));
     let error = harness.try_token().await.unwrap_err();

@@ -9,7 +9,7 @@ use super::{
     fake::{MINT, Odd, oauth_error},
     *,
 };
-use crate::{diagnostic::Explain as _, registration::answer::Answer};
+use crate::{diagnostic::Explain as _, outbound::Response, registration::answer::Answer};
 
 const CREATE: &str = "POST /register";
 
@@ -529,10 +529,19 @@ async fn an_unfitting_credentials_file_is_refused() {
     assert!(harness.idp.calls().is_empty());
 }
 
+fn response(body: &[u8]) -> Response {
+    Response {
+        status: http::StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: bytes::Bytes::copy_from_slice(body),
+        withheld: crate::secret::Withheld::default(),
+    }
+}
+
 #[test]
 fn debug_of_an_answer_shows_no_secret() {
     let body = br#"{"client_id":"x","client_secret":"client-secret","registration_access_token":"rat-1"}"#;
-    let answer = Answer::parse(&body.as_slice().into()).unwrap();
+    let answer = Answer::of(&response(body)).unwrap();
     check_no_secret(&format!("{answer:?}"));
     assert!(answer.metadata.is_empty());
 }
@@ -545,7 +554,7 @@ fn a_management_that_cannot_be_one_is_left_out() {
         "registration_client_uri": "javascript:alert(1)",
         "client_secret_expires_at": "never",
     });
-    let answer = Answer::parse(&body.to_string().into()).unwrap();
+    let answer = Answer::of(&response(body.to_string().as_bytes())).unwrap();
     assert!(answer.registration_access_token.is_none());
     assert!(answer.registration_client_uri.is_none());
     assert!(answer.client_secret_expires_at.is_none());
@@ -565,7 +574,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Answer::parse(&body.into());
+        let _ = Answer::of(&response(&body));
     }
 
     #[test]
@@ -576,7 +585,7 @@ proptest! {
         ];
         let body: serde_json::Map<String, Value> =
             names.iter().map(|name| (*name).to_owned()).zip(values).collect();
-        if let Ok(answer) = Answer::parse(&Value::Object(body).to_string().into()) {
+        if let Ok(answer) = Answer::of(&response(Value::Object(body).to_string().as_bytes())) {
             prop_assert!(answer.client_id.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             if let Some(token) = answer.registration_access_token {
                 prop_assert!(http::HeaderValue::from_str(token.expose()).is_ok());

@@ -74,7 +74,8 @@ async fn an_answer_that_is_not_json_at_an_endpoint() {
     ] {
         harness.stack.idp.fail_always(endpoint, fault);
         let found = harness.check(&[]).await;
-        found.blames("authentication", &[part, "OIDC_PAR_URL"]);
+        found.blames("discovery", &["gives no OAuth answer", "OIDC_PAR_URL"]);
+        found.says("authentication", "failed", &[part, "OIDC_PAR_URL"]);
         harness.stack.idp.heal_all();
     }
 }

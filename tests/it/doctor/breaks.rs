@@ -473,6 +473,12 @@ async fn initial_access_token() {
     stack.idp.fail_next(Endpoint::Register, Fault::status(404));
     check(&stack, &[])
         .await
+        .blames("registration", &["404", "correct DCR_REGISTRATION_URL"]);
+    stack
+        .idp
+        .fail_next(Endpoint::Register, Fault::json(422, &json!({})));
+    check(&stack, &[])
+        .await
         .says("registration", "skipped", &["cannot be told"]);
 
     // A good one is said to be good, and stays so.

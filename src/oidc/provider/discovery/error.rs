@@ -232,10 +232,14 @@ fn mismatch(url: &str, expected: &str, found: Option<&str>, base: Base) -> Strin
             "the IdP names itself after the address at which this server asks it, `{found}`, but the issuer `{expected}` is \
              configured"
         ),
-        (Some(found), _) => format!(
-            "the metadata at {url} is that of the issuer `{found}`, but `{expected}` is configured; they must be equal to the \
-             letter"
-        ),
+        (Some(found), _) => {
+            let difference = if found.eq_ignore_ascii_case(expected) {
+                "they differ in capital letters, and must be equal to the letter"
+            } else {
+                "they must be equal to the letter"
+            };
+            format!("the metadata at {url} is that of the issuer `{found}`, but `{expected}` is configured; {difference}")
+        }
     }
 }
 

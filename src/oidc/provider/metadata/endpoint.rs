@@ -3,9 +3,12 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::super::{
-    EndpointOverrides, OptionalEndpoint, ProviderOptions, UrlMap, discovery::displayable,
-    network::is_internal,
+use super::{
+    super::{
+        EndpointOverrides, OptionalEndpoint, ProviderOptions, UrlMap, discovery::displayable,
+        network::is_internal,
+    },
+    confused::Used,
 };
 use crate::diagnostic::{Explain, Fix, Knob, fix};
 
@@ -157,6 +160,8 @@ pub(super) struct Endpoints<'a> {
     /// Whether the issuer itself is inside a private network.
     internal_issuer: bool,
     pub(super) left_out: Vec<EndpointError>,
+    /// The endpoints so far.
+    pub(super) used: Vec<Used>,
 }
 
 // === impl Endpoint ===
@@ -229,29 +234,48 @@ impl<'a> Endpoints<'a> {
             map,
             internal_issuer: is_internal(map.issuer()),
             left_out: Vec::new(),
+            used: Vec::new(),
         }
     }
 
     /// The endpoint, which has to be there and to be usable.
-    pub(super) fn required(&self, required: Required) -> Result<Url, EndpointError> {
+    pub(super) fn required(&mut self, required: Required) -> Result<Url, EndpointError> {
         let endpoint = required.endpoint;
-        match (required.configured)(&self.options.overrides) {
-            Some(url) => self.configured(endpoint, url),
-            None => self.found(endpoint)?.ok_or_else(|| endpoint.missing()),
-        }
+        let configured = (required.configured)(&self.options.overrides);
+        let url = match configured {
+            Some(url) => self.configured(endpoint, url)?,
+            None => self.found(endpoint)?.ok_or_else(|| endpoint.missing())?,
+        };
+        self.note(endpoint, url.clone(), configured.is_some());
+        Ok(url)
     }
 
     /// The endpoint, if there is a usable one. An unusable one from the document is ignored, because no login depends
     /// on it. One from the configuration has to be usable.
     pub(super) fn optional(&mut self, optional: Optional) -> Result<Option<Url>, EndpointError> {
-        match (optional.configured)(&self.options.overrides) {
-            Some(OptionalEndpoint::At(url)) => self.configured(optional.endpoint, url).map(Some),
-            Some(OptionalEndpoint::Off) => Ok(None),
-            None => Ok(self.found(optional.endpoint).unwrap_or_else(|error| {
+        let endpoint = optional.endpoint;
+        let configured = (optional.configured)(&self.options.overrides);
+        let url = match configured {
+            Some(OptionalEndpoint::At(url)) => Some(self.configured(endpoint, url)?),
+            Some(OptionalEndpoint::Off) => None,
+            None => self.found(endpoint).unwrap_or_else(|error| {
                 self.left_out.push(error);
                 None
-            })),
+            }),
+        };
+        if let Some(url) = &url {
+            self.note(endpoint, url.clone(), configured.is_some());
         }
+        Ok(url)
+    }
+
+    fn note(&mut self, endpoint: Endpoint, url: Url, is_configured: bool) {
+        self.used.push(Used {
+            endpoint,
+            url,
+            is_configured,
+            in_document: self.found(endpoint).ok().flatten(),
+        });
     }
 
     /// As the document spells it, unless it has to move: an audience is compared as a string.
