@@ -91,7 +91,7 @@ pub(super) fn servers(config: &Config) -> (server::Options, server::Options) {
 pub(super) fn relying_party(config: &Config) -> oidc::Options {
     let provider = &config.provider;
     let endpoints = provider.endpoints.clone();
-    let mut options = oidc::Options::new(oidc::ProviderOptions {
+    let idp = oidc::ProviderOptions {
         issuer: provider.issuer.clone(),
         base_url: provider.base_url.clone(),
         public_base: provider.public_base.clone(),
@@ -107,6 +107,11 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
             registration: endpoints.registration,
         },
         allow_http: config.server.allow_http,
+    };
+    let mut options = oidc::Options::new(if provider.issuer_is_explicit {
+        idp.with_explicit_issuer()
+    } else {
+        idp
     });
     options.assertion_audience = config.client.assertion_audience;
     options.assertion_typ = config.client.assertion_typ;

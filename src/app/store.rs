@@ -1,11 +1,11 @@
 //! Which store keeps the sessions.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use super::Ports;
 use crate::{
     config::{Config, StoreKind},
-    diagnostic::{Explain, Fix, Knob, fix, told},
+    diagnostic::{Explain, Explained, Fix, Knob, fix},
     login::Memories,
     seal::Sealer,
     session::{
@@ -81,18 +81,8 @@ pub(super) async fn open(
         }
         StoreKind::Disk => Ok(alone(disk(config, limits, sealer, ports).await?)),
         StoreKind::DiskIfPossible => match disk(config, limits, sealer, ports).await {
-            // One that is there and cannot be used is a mistake.
-            Err(DiskError::File { path, error }) if is_not_writable(&error) && !path.exists() => {
-                let what = format_args!(
-                    "sessions are kept in memory, and a restart ends them: {}: {error}",
-                    path.display()
-                );
-                let fix = fix!(
-                    "make {} writable for the user that runs bff, or set {}",
-                    Knob::StateFolder,
-                    Knob::StoreKind.to("memory")
-                );
-                tracing::warn!("{}", told(what, fix));
+            Err(DiskError::File { path, error }) if falls_back(&path, &error) => {
+                tracing::warn!("{}", in_memory(&path, &error).told());
                 Ok(alone(memory(limits, ports)))
             }
             opened => Ok(alone(opened?)),
@@ -164,9 +154,27 @@ async fn redis(
     }
 }
 
-fn is_not_writable(error: &io::Error) -> bool {
-    matches!(
+/// Whether sessions are kept in memory after this `error` of the file `path`, without a choice of a store. A file that is
+/// there and cannot be used is a mistake.
+pub(super) fn falls_back(path: &Path, error: &io::Error) -> bool {
+    let is_not_writable = matches!(
         error.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    );
+    is_not_writable && !path.exists()
+}
+
+/// The warning of it.
+pub(super) fn in_memory(path: &Path, error: &io::Error) -> Explained {
+    Explained::new(
+        format_args!(
+            "sessions are kept in memory, and a restart ends them: {}: {error}",
+            path.display()
+        ),
+        fix!(
+            "make {} writable for the user that runs bff, or set {}",
+            Knob::StateFolder,
+            Knob::StoreKind.to("memory")
+        ),
     )
 }

@@ -25,11 +25,16 @@ pub(super) fn run(dry_run: bool) -> Exit {
     };
     if !config.registration.enabled {
         let fix = fix!(
-            "set {} and {}, or look at the configured client with `bff check`",
+            "to let the server register itself, set {} with {} and {}; to test the configured client, run `bff check`",
+            Knob::Registration.to("true"),
             Knob::RedirectUris,
             Knob::InitialAccessToken
         );
-        let off = Explained::new("registration is off, so there is nothing to register", fix);
+        let off = Explained::new(
+            "registration is off (DCR_ENABLED is false, or no DCR_* variable is set): the server uses the client that the \
+             configuration names, which was registered by hand, and neither registers nor changes one",
+            fix,
+        );
         complain_of(&off, &config);
         return Exit::Configuration;
     }
@@ -164,6 +169,17 @@ fn would(inspection: &Inspection, config: &Config) -> Exit {
         complain_of(&Explained::new(what, managed_elsewhere()), config);
         return Exit::Refused;
     }
+    if let Inspection::Registered(client) = inspection
+        && matches!(&client.reading, Reading::Skipped)
+        && !client.changes.is_empty()
+    {
+        let changes: Vec<String> = client.changes.iter().map(ToString::to_string).collect();
+        let error = RegistrationError::NotWritten {
+            client_id: client.client_id.clone(),
+            changes: changes.join("; "),
+        };
+        return refused(&error, config);
+    }
     let would = clean(&plan.describe().in_words(&config.names));
     let changes = plan.changes();
     if changes.is_empty() {
@@ -173,7 +189,9 @@ fn would(inspection: &Inspection, config: &Config) -> Exit {
         say(&table(changes.iter().map(Row::of_change)));
         say("");
     }
-    say(if !plan.changes_something() {
+    say(if plan.imports().is_some() {
+        "Nothing was written. The IdP's record of the client is compared after the import."
+    } else if !plan.changes_something() {
         "Nothing would be done at the IdP."
     } else if plan.registering().is_some() {
         "Nothing was written and nothing was spent."

@@ -20,7 +20,7 @@ use crate::{
     login::hosts::HostsError,
     oidc::{
         AssertionFacts, AuthenticationSummary, CallError, DiscoveryError, EndpointError, IdTokenError,
-        InvalidClient, KeyThere, NegotiationError, NotReady, OAuthError, UserInfoError,
+        InvalidClient, KeyThere, NegotiationError, NotReady, OAuthError, Standing, UserInfoError,
     },
     outbound::{BuildError, TransportError},
     private_file::Exposed,
@@ -106,12 +106,14 @@ fn of_registration() -> Vec<Box<dyn Explain>> {
             target: Target::Registration,
             status,
             error: Some(refused("invalid_client_metadata")),
+            page: None,
         }),
         Box::new(RegistrationError::RegistrationTokenRefused {
             url: url(),
             status,
             client_id: client_id(),
             error: None,
+            standing: Standing::Unclear,
         }),
         Box::new(RegistrationError::CannotUpdate {
             url: url(),

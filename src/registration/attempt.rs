@@ -15,7 +15,7 @@ use super::{
     vault::Place,
 };
 use crate::{
-    diagnostic::{Fix, Knob, fix, told},
+    diagnostic::{Explain as _, Fix, Knob, fix, told},
     jose::Algorithm,
     oidc::{Client, Metadata, Standing},
     secret::Secret,
@@ -43,7 +43,18 @@ impl<'a> Attempt<'a> {
         metadata: &'a Metadata,
         purpose: Purpose,
     ) -> Result<Self, RegistrationError> {
-        let record = match registration.vault.load().await? {
+        let record = registration.vault.load().await?;
+        Self::with(registration, metadata, purpose, record)
+    }
+
+    /// The same with a record that was read already.
+    pub(super) fn with(
+        registration: &'a Registration,
+        metadata: &'a Metadata,
+        purpose: Purpose,
+        record: Option<Credentials>,
+    ) -> Result<Self, RegistrationError> {
+        let record = match record {
             Some(record) => registration.ours(record, &metadata.issuer)?,
             None => Credentials::new(metadata.issuer.clone(), registration.options.client_id.clone()),
         };
@@ -139,6 +150,9 @@ impl<'a> Attempt<'a> {
     /// `uri` as this process reaches it. An error if it is not at the origin of the registration endpoint: an attacker
     /// who makes the server store another URI would receive the token.
     pub(super) fn managed_at(&self, uri: &str, token: &Secret, client_id: &str) -> Result<Management, Reach> {
+        if self.metadata.registration_endpoint.is_none() {
+            return Err(Reach::NoEndpoint);
+        }
         let uri = Url::parse(uri).map_err(|_| Reach::Unmanaged)?;
         let url = self.metadata.url_map().back_channel(uri);
         if !self.registers_at(&url.origin()) {
@@ -165,10 +179,18 @@ impl<'a> Attempt<'a> {
         url.is_ok_and(|url| self.registers_at(&url.origin()))
     }
 
-    /// Logs that the token of `client_id` is not sent, if its management endpoint is elsewhere.
+    /// Logs that the token of `client_id` is not sent, if its management endpoint is elsewhere or the IdP names no endpoint
+    /// for registration to compare it with.
     pub(super) fn tell_elsewhere(&self, client_id: &str, reach: &Reach) {
-        let Reach::Elsewhere { origin } = reach else {
-            return;
+        let origin = match reach {
+            Reach::Elsewhere { origin } => origin,
+            Reach::NoEndpoint => {
+                if let Err(error) = self.endpoint() {
+                    tracing::warn!("{client_id} cannot be managed: {}", error.told());
+                }
+                return;
+            }
+            Reach::Managed | Reach::Unmanaged => return,
         };
         let endpoint = self.metadata.registration_endpoint.as_ref();
         let what = format_args!(

@@ -13,6 +13,7 @@ use super::{
     refusal::{Asked, claims_json, failure, is_transient, oauth_error, object, page, shown, unavailable},
 };
 use crate::{
+    oidc::Standing,
     outbound::{Lane, Outbound, Request, Response},
     secret::Secret,
 };
@@ -258,6 +259,7 @@ impl Calls {
                         status,
                         client_id,
                         error,
+                        standing: Standing::Unclear,
                     }
                 })
             }

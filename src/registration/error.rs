@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use self::text::{left_after, refused, refused_scopes, said};
+use self::text::{left_after, lost, refused, refused_scopes, said};
 pub use self::{
     kind::ErrorKind,
     target::{Again, RequestedClientId, Target},
@@ -17,7 +17,7 @@ pub use self::{
 use super::{answer::AnswerError, credentials::CredentialsError, options::UpdateMethod, vault::Place};
 use crate::{
     diagnostic::Knob,
-    oidc::{EndpointError, NegotiationError, OAuthError},
+    oidc::{EndpointError, NegotiationError, OAuthError, Standing},
     outbound::{TransportError, Unread},
 };
 
@@ -44,7 +44,9 @@ pub enum RegistrationError {
         knob: Knob,
     },
     /// The IdP offers no registration.
-    #[error("the metadata of the IdP {issuer} names no registration_endpoint")]
+    #[error(
+        "the metadata of the IdP {issuer} names no registration_endpoint: it offers no dynamic registration"
+    )]
     NoEndpoint {
         /// The issuer of the metadata.
         issuer: String,
@@ -176,8 +178,9 @@ pub enum RegistrationError {
     },
     /// The registration access token does not work.
     #[error(
-        "the IdP refused the registration access token of {client_id} at {url} with {status}{}: it is no longer valid",
-        said(error.as_ref())
+        "the IdP refused the registration access token of {client_id} at {url} with {status}{}: {}",
+        said(error.as_ref()),
+        lost(*standing)
     )]
     RegistrationTokenRefused {
         /// Where.
@@ -188,6 +191,8 @@ pub enum RegistrationError {
         client_id: String,
         /// The IdP's error.
         error: Option<OAuthError>,
+        /// Whether the IdP still accepts the client.
+        standing: Standing,
     },
     /// The client cannot be managed, and the IdP refused a new registration, too.
     #[error(
@@ -263,6 +268,14 @@ pub enum RegistrationError {
         "the registration has to change ({changes}), but there is no usable registration_client_uri with its token"
     )]
     NeedsToken {
+        /// The fields that differ.
+        changes: String,
+    },
+    /// The configuration wants another registration, and forbids the call that would write it.
+    #[error("the registration of {client_id} has to change ({changes}), but no call is made, as configured")]
+    NotWritten {
+        /// Which client.
+        client_id: String,
         /// The fields that differ.
         changes: String,
     },

@@ -3,7 +3,7 @@
 //! One thing may be written: an IdP that gives a new registration access token with every reading (RFC 7592 section 3)
 //! ends the old one with it, so that the new one is stored under the lock before anything else happens.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ use super::{
     error::{RegistrationError, Target},
     metadata::WantedMetadata,
     options::AuthMethod,
-    plan::{Plan, Purpose, Reach, Step, configured_access},
+    plan::{Plan, Purpose, Reach, Step, configured_access, plan},
     refusal::{
         blames_token, is_elsewhere, is_transient, oauth_error, object, page, shown, token_refused,
         unavailable,
@@ -79,6 +79,8 @@ pub enum Reading {
     },
     /// The IdP was not asked, as configured (`SKIP_DCR_BOOTSTRAP`).
     Skipped,
+    /// The IdP was not asked: the next start takes the client over from this file first.
+    ToImport(PathBuf),
     /// It did not say.
     Failed(RegistrationError),
 }
@@ -117,6 +119,15 @@ impl Registration {
     pub async fn inspect(&self, metadata: &Metadata) -> Result<Inspection, RegistrationError> {
         let stored = self.vault.load().await?;
         let known = stored.as_ref().is_some_and(|record| record.registered.is_some());
+        if stored.is_none()
+            && !self.options.skip
+            && let Some((path, record)) = self.vault.to_import().await?
+        {
+            // Nothing is asked: a token that a reading replaces could not be stored before the import.
+            let attempt = Attempt::with(self, metadata, Purpose::Look, Some(record))?;
+            let plan = plan(&attempt.facts()).importing(path);
+            return Ok(attempt.seen(plan));
+        }
         if self.options.skip && !known {
             let client = Box::new(self.configured(metadata));
             return Ok(Inspection::Configured(client, Plan::of(Step::Skip)));
@@ -134,11 +145,7 @@ impl Registration {
         attempt.learnt.reading = unlocked.map(|error| Err(error.into()));
         let plan = attempt.look().await;
         drop(lock);
-        Ok(if attempt.record.registered.is_none() {
-            Inspection::Unregistered(Box::new(plan))
-        } else {
-            Inspection::Registered(Box::new(attempt.inspected(plan)))
-        })
+        Ok(attempt.seen(plan))
     }
 
     async fn lock_soon(&self) -> Result<Lock, CredentialsError> {
@@ -229,6 +236,14 @@ impl Registration {
 // === impl Attempt ===
 
 impl Attempt<'_> {
+    fn seen(self, plan: Plan) -> Inspection {
+        if self.record.registered.is_none() {
+            Inspection::Unregistered(Box::new(plan))
+        } else {
+            Inspection::Registered(Box::new(self.inspected(plan)))
+        }
+    }
+
     fn inspected(self, plan: Plan) -> Inspected {
         let changes = self.facts().difference().changes;
         let client = self.client();
@@ -243,8 +258,11 @@ impl Attempt<'_> {
                 .filter(|at| *at != 0 && self.registration.options.auth_method != AuthMethod::PrivateKeyJwt)
                 .map(Timestamp::from_unix_seconds),
             changes,
+            reading: match plan.imports() {
+                Some(path) => Reading::ToImport(path.to_owned()),
+                None => self.reading(),
+            },
             plan,
-            reading: self.reading(),
             wanted: self.wanted,
         }
     }
@@ -254,7 +272,11 @@ impl Attempt<'_> {
             return Reading::Skipped;
         }
         match (&self.learnt.reading, self.management()) {
-            (Some(Err(error)), _) => Reading::Failed(error.clone()),
+            (Some(Err(error)), _) => Reading::Failed(error.clone().with_standing(self.learnt.standing)),
+            (_, Err(Reach::NoEndpoint)) => match self.endpoint() {
+                Err(error) => Reading::Failed(error),
+                Ok(_) => Reading::NotOffered,
+            },
             (_, Err(Reach::Elsewhere { origin })) => Reading::Elsewhere { origin },
             (Some(Ok(Some(current))), _) => Reading::Read(current.clone()),
             (Some(Ok(None)) | None, _) => Reading::NotOffered,

@@ -9,7 +9,10 @@ mod describe;
 mod facts;
 mod rules;
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub(super) use self::{
     access::{InitialAccess, configured_access},
@@ -24,6 +27,8 @@ pub struct Plan {
     steps: Vec<Step>,
     /// The reason why the client is not replaced, although `DCR_FORCE_REPLACE` requests that.
     not_replaced: Option<Box<RegistrationError>>,
+    /// The file whose record becomes the stored one before the first step.
+    imports: Option<PathBuf>,
 }
 
 /// A step, with its reason.
@@ -187,6 +192,7 @@ impl Plan {
         Self {
             steps: self.steps,
             not_replaced: self.not_replaced.or(next.not_replaced),
+            imports: self.imports.or(next.imports),
         }
     }
 
@@ -200,6 +206,20 @@ impl Plan {
     #[must_use]
     pub fn not_replaced(&self) -> Option<&RegistrationError> {
         self.not_replaced.as_deref()
+    }
+
+    /// The same, after the record in the file `path` has become the stored one.
+    pub(super) fn importing(self, path: PathBuf) -> Self {
+        Self {
+            imports: Some(path),
+            ..self
+        }
+    }
+
+    /// The file whose record becomes the stored one before the first step.
+    #[must_use]
+    pub fn imports(&self) -> Option<&Path> {
+        self.imports.as_deref()
     }
 
     /// The steps in their order.
@@ -241,6 +261,14 @@ impl Plan {
             Step::Keep { event, .. } => event.error(),
             _ => None,
         })
+    }
+
+    /// Whether it asks the IdP for another registration access token.
+    #[must_use]
+    pub fn renews_token(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|step| matches!(step, Step::RenewToken { .. }))
     }
 
     /// The fields that it writes, with their present and their new values.

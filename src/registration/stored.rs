@@ -4,16 +4,18 @@ use serde_json::Value;
 
 use super::{
     Registration,
+    attempt::Attempt,
     credentials::{Credentials, CredentialsError, Registered},
+    diff::listed,
     error::RegistrationError,
     event::{Event, Outcome},
     metadata::{AUTH_METHOD, Digests, field_digest, sent_algorithm},
     options::AuthMethod,
-    plan::configured_access,
+    plan::{Purpose, configured_access},
 };
 use crate::{
     clock::Timestamp,
-    diagnostic::{Fix, Knob, fix, told},
+    diagnostic::{Explain as _, Fix, Knob, fix, told},
     jose::Algorithm,
     oidc::{Client, ClientAuthentication, Metadata, negotiate_for},
 };
@@ -201,7 +203,10 @@ impl Registration {
 
     pub(super) async fn skipped(&self, metadata: &Metadata) -> Result<Outcome, RegistrationError> {
         let client = match self.stored(metadata).await? {
-            Some(client) => client,
+            Some(client) => {
+                self.tell_not_written(metadata).await;
+                client
+            }
             None => self.configured(metadata)?,
         };
         Event::Skipped.log();
@@ -209,6 +214,23 @@ impl Registration {
             client,
             event: Event::Skipped,
         })
+    }
+
+    /// Logs that the configuration wants another registration than the stored one.
+    async fn tell_not_written(&self, metadata: &Metadata) {
+        let Ok(attempt) = Attempt::start(self, metadata, Purpose::Look).await else {
+            return;
+        };
+        let changes = attempt.facts().difference().changes;
+        if let Some(known) = &attempt.record.registered
+            && !changes.is_empty()
+        {
+            let error = RegistrationError::NotWritten {
+                client_id: known.client_id.clone(),
+                changes: listed(&changes),
+            };
+            tracing::warn!("{}", error.told());
+        }
     }
 
     pub(super) async fn stored(&self, metadata: &Metadata) -> Result<Option<Client>, RegistrationError> {

@@ -29,6 +29,15 @@ pub trait Vault: fmt::Debug + Send + Sync + 'static {
     /// [`CredentialsError`]: unreadable, not a record, or one of a newer version.
     fn load(&self) -> BoxFuture<'_, Result<Option<Credentials>, CredentialsError>>;
 
+    /// The record that the next [`lock`](Self::lock) takes over from a file, because nothing is stored yet; with the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    fn to_import(&self) -> BoxFuture<'_, Result<Option<(PathBuf, Credentials)>, CredentialsError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Replaces the record completely or not at all. Only for the holder of the [`Lock`].
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -46,9 +47,9 @@ impl SharedVault {
         if self.has_waited.load(Ordering::Relaxed) || self.document.read().await?.revision > 0 {
             return Ok(());
         }
-        if let Some(record) = self.file.load().await? {
+        if let Some((path, record)) = self.to_import().await? {
             self.store(&record).await?;
-            tracing::info!("{} was imported into Redis", self.file.path().display());
+            tracing::info!("{} was imported into Redis", path.display());
             return Ok(());
         }
         clock.sleep(GRACE).await;
@@ -76,6 +77,16 @@ impl Vault for SharedVault {
             let body = found.body;
             body.map(|text| Credentials::parse(&text, &Place::Shared))
                 .transpose()
+        })
+    }
+
+    fn to_import(&self) -> BoxFuture<'_, Result<Option<(PathBuf, Credentials)>, CredentialsError>> {
+        Box::pin(async move {
+            if self.document.read().await?.revision > 0 {
+                return Ok(None);
+            }
+            let record = self.file.load().await?;
+            Ok(record.map(|record| (self.file.path().to_owned(), record)))
         })
     }
 

@@ -238,12 +238,17 @@ struct KeptOut<'a> {
 impl KeptOut<'_> {
     async fn tell(self, report: &mut Report) {
         let what = format!("the IdP does not let {} in", self.client.id);
-        if let Some(row) = report.failed(self.causes()) {
+        let out_of_reach = signs(self.client) && self.keys_are == KeysAre::OutOfReach;
+        let known = report.failed(self.causes());
+        // Without our keys the IdP refuses every client, also one that cannot be read for another reason.
+        if out_of_reach && known.is_some_and(|row| row.check == Check::Registration) {
+            return report.skip(Check::Authentication, self.unproven());
+        }
+        if let Some(row) = known {
             let cause = clean(&self.refusal.to_string());
             let fix = format!("fix {} first, and check again", row.check.name());
             return report.fail(Kind::Wrong, Check::Authentication, what, cause, fix);
         }
-        let out_of_reach = signs(self.client) && self.keys_are == KeysAre::OutOfReach;
         let refused = Refused {
             context: self.context,
             metadata: self.metadata,
@@ -320,6 +325,18 @@ impl KeptOut<'_> {
             .refusal
             .fix()
             .unwrap_or_else(|| Fix::from("see in the log of the IdP why it refuses"));
+        if self.unread {
+            let knob = match self.context.config.client.id {
+                Some(_) => Knob::ClientId,
+                None => Knob::RequestedClientId,
+            };
+            fix = fix!(
+                "correct {}, if the IdP knows no client {}; else {}",
+                knob,
+                self.client.id.clone(),
+                fix
+            );
+        }
         if !outcome.refused.is_empty() {
             cause.push_str("; refused as well: ");
             cause.push_str(&list(&outcome.refused));

@@ -120,7 +120,7 @@ mod tests {
                 "the provider sees no keys or other ones; or the `next` key is missing a minute after its creation, because the server does not follow `keyring.json`. Until then, and for `previous` and extra keys, the row has a note",
             ),
             Check::Discovery => (
-                "the provider's metadata, its own keys, and whether something serves its endpoints for logins, tokens, `UserInfo`, revocation and logout",
+                "the provider's metadata, its own keys, whether something serves its endpoints for logins, tokens, pushed requests, `UserInfo`, revocation and logout, and whether a setting names one of them with the address of another one",
                 "nobody can log in; or what the row names fails",
             ),
             Check::Issuer => (
@@ -132,7 +132,7 @@ mod tests {
                 "the clocks differ by more than 30 seconds; or by less, if the provider accepts only assertions dated by its own time",
             ),
             Check::Registration => (
-                "the stored credentials; the client at the provider, compared with the wanted one; before the first registration, whether the provider accepts `DCR_IAT`",
+                "the stored credentials; the client at the provider, compared with the wanted one; before the first registration, whether the provider accepts `DCR_IAT`; whether the next start imports `bff_client.json` into Redis",
                 "the fix names the needed change",
             ),
             Check::RedirectUris => (

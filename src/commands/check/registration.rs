@@ -1,13 +1,16 @@
 //! The client at the IdP, compared with the wanted one.
 
 mod fields;
+mod jwk_sets;
 mod kid;
 mod offered;
+mod unread;
 mod unregistered;
 
-use serde_json::Value;
-
-use self::offered::Whose;
+use self::{
+    jwk_sets::{registered_keys, tell_empty_set},
+    offered::Whose,
+};
 use super::{
     Context,
     finding::{Check, Kind, Report, Verdict},
@@ -21,7 +24,7 @@ use crate::{
     oidc::{Client, KeyThere, Metadata},
     registration::{
         AuthMethod, ErrorKind, Inspected, Inspection, Plan, Reading, Registration, RegistrationError, Why,
-        managed_elsewhere, secret_expired, single,
+        managed_elsewhere, secret_expired,
     },
 };
 
@@ -141,7 +144,7 @@ async fn planned(registration: &Registration, metadata: &Metadata, plan: &Plan, 
         );
         return failed(report, Check::Registration, what, &error);
     }
-    if plan.changes_something() {
+    if plan.changes_something() || plan.imports().is_some() {
         let note = next_start(plan, report);
         report.note(note);
     }
@@ -225,12 +228,7 @@ fn registered(
     report: &mut Report,
 ) -> Known {
     match &client.reading {
-        Reading::Failed(error) => {
-            // The plan may know more: that the client was deleted, or why another one cannot be registered.
-            let error = client.plan.refusal().unwrap_or(error);
-            let what = format!("{} cannot be read at the IdP", client.client_id);
-            failed(report, Check::Registration, what, error);
-        }
+        Reading::Failed(error) => unread::tell(&client, error, served, report),
         Reading::Elsewhere { origin } => report.fail(
             Kind::Wrong,
             Check::Registration,
@@ -242,10 +240,11 @@ fn registered(
             "registration_client_uri is at another origin than the registration endpoint",
             managed_elsewhere(),
         ),
-        Reading::Read(_) | Reading::NotOffered | Reading::Skipped => {}
+        Reading::Read(_) | Reading::NotOffered | Reading::Skipped | Reading::ToImport(_) => {}
     }
     fields::compared(context, &client, report);
     offered::check(context, metadata, &Whose::Registered(&client), report);
+    tell_empty_set(&client, report);
     let registered = registered_keys(&client);
     let fetched = registered.is_none();
     let knows_key = keys.found().and_then(|keys| match registered {
@@ -296,15 +295,6 @@ fn registered(
         unread: false,
         scopes_unread,
     }
-}
-
-/// The keys that the IdP itself contains.
-fn registered_keys(client: &Inspected) -> Option<&[Value]> {
-    let Reading::Read(current) = &client.reading else {
-        return None;
-    };
-    let keys = single("jwks", current.get("jwks")?).get("keys")?.as_array()?;
-    Some(keys)
 }
 
 fn serves_key(keys: &Keys, served: &Served) -> Option<bool> {

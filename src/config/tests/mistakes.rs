@@ -106,7 +106,7 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "remove everything",
     ),
     (
-        &[("OIDC_ISSUER", "https://IDP.example")],
+        &[("OIDC_ISSUER", "https:idp.example")],
         "OIDC_ISSUER",
         "normal form",
         "`https://idp.example`",

@@ -215,8 +215,9 @@ impl Explain for InvalidClient {
             });
         }
         let align = fix!(
-            "compare method, keys and algorithm with the client at the IdP ({}, {}), and see in its log why it refuses; some IdPs \
-             insist on one {} (issuer or token_endpoint), or on {}",
+            "compare client id ({}, if the client was registered by hand), method, keys and algorithm with the client at the IdP ({}, \
+             {}), and see in its log why it refuses; some IdPs insist on one {} (issuer or token_endpoint), or on {}",
+            Knob::ClientId,
             Knob::AuthMethod,
             Knob::SigningKey,
             Knob::AssertionAudience,

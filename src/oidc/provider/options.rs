@@ -65,6 +65,15 @@ impl ProviderOptions {
         base.is_some_and(|base| issuer.is_some_and(|issuer| trimmed(base) == trimmed(&issuer)))
     }
 
+    /// The same for an issuer that is configured by itself: an equal `IDP_BASE_URL` moves nothing, and stands for nothing.
+    #[must_use]
+    pub fn with_explicit_issuer(self) -> Self {
+        Self {
+            base_url: self.base_url.clone().filter(|_| !self.issuer_is_base_url()),
+            ..self
+        }
+    }
+
     /// These options for a provider with the issuer `found`. With `IDP_PUBLIC_BASE` it may use its public name, and
     /// then `OIDC_ISSUER` is the address at which this process reaches it. `None` if it is another provider.
     pub(super) fn for_issuer(&self, found: Option<&str>) -> Option<Cow<'_, Self>> {

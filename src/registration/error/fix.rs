@@ -159,6 +159,10 @@ impl Explain for RegistrationError {
                 Knob::InitialAccessToken,
                 Knob::ForceReplace.to("true")
             ),
+            Self::NotWritten { .. } => fix!(
+                "start once without {}, which updates it at the IdP; or put back what was changed here",
+                Knob::SkipRegistration
+            ),
             Self::MethodReplaced { asked, .. } => fix!(
                 "allow {} at the IdP (its client profile), or set {} to the method that the client has there",
                 *asked,

@@ -53,6 +53,7 @@ impl RegistrationError {
             | Self::CannotUpdate { .. }
             | Self::RedirectUrisUnknown { .. }
             | Self::NeedsToken { .. }
+            | Self::NotWritten { .. }
             | Self::MethodReplaced { .. }
             | Self::AlgorithmReplaced { .. }
             | Self::NoSecret { .. } => ErrorKind::Refused,

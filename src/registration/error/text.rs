@@ -3,7 +3,10 @@
 use http::StatusCode;
 
 use super::{RegistrationError, Target};
-use crate::{oidc::OAuthError, outbound::Unread};
+use crate::{
+    oidc::{OAuthError, Standing},
+    outbound::Unread,
+};
 
 // === impl RegistrationError ===
 
@@ -12,12 +15,50 @@ impl RegistrationError {
     /// send 403).
     pub(in crate::registration) fn may_be_of_the_token(&self) -> bool {
         match self {
-            Self::RegistrationTokenRefused { .. } => true,
+            Self::RegistrationTokenRefused { .. } | Self::ClientDeleted { .. } => true,
             Self::Refused {
                 target, status, page, ..
             } => *target == Target::Client && *status == StatusCode::FORBIDDEN && page.is_none(),
             _ => false,
         }
+    }
+
+    /// Whether the client may have been deleted: RFC 7592 section 2.1 answers a token of a client that no longer exists with
+    /// 401, too.
+    pub(in crate::registration) fn may_mean_deleted(&self) -> bool {
+        matches!(
+            self,
+            Self::RegistrationTokenRefused {
+                status: StatusCode::UNAUTHORIZED,
+                ..
+            }
+        )
+    }
+
+    /// The same with what the IdP says of the client itself. A refused token together with `invalid_client` means that it
+    /// knows neither.
+    pub(in crate::registration) fn with_standing(mut self, standing: Option<Standing>) -> Self {
+        if !self.may_mean_deleted() {
+            return self;
+        }
+        if let Self::RegistrationTokenRefused {
+            url,
+            status,
+            client_id,
+            standing: known,
+            ..
+        } = &mut self
+        {
+            if standing == Some(Standing::Refused) {
+                return Self::ClientDeleted {
+                    url: std::mem::take(url),
+                    status: *status,
+                    client_id: std::mem::take(client_id),
+                };
+            }
+            *known = standing.unwrap_or(*known);
+        }
+        self
     }
 
     /// The same after a new registration was refused with `cause`: the usual remedy for a lost client has been tried
@@ -29,6 +70,7 @@ impl RegistrationError {
                 status,
                 client_id,
                 error,
+                ..
             } => {
                 let said = said(error.as_ref());
                 let found = format!(
@@ -60,6 +102,14 @@ impl RegistrationError {
             found,
             cause: Box::new(cause),
         }
+    }
+}
+
+/// The state of a registration access token that the IdP refuses.
+pub(super) const fn lost(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Accepted => "it is no longer valid",
+        Standing::Refused | Standing::Unclear => "it is no longer valid, or the client was deleted",
     }
 }
 

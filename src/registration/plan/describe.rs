@@ -3,7 +3,7 @@
 use super::{Plan, Registering, Step, TokenSource, Updating, Why};
 use crate::{
     diagnostic::{Fix, Knob, fix},
-    registration::event::Event,
+    registration::{event::Event, vault::Place},
 };
 
 // === impl Plan ===
@@ -15,6 +15,15 @@ impl Plan {
         let steps = self.steps.iter().map(Step::describe);
         let all = steps.reduce(|done, next| fix!("{}; then {}", done, next));
         let all = all.unwrap_or_else(|| fix!("do nothing"));
+        let all = match &self.imports {
+            Some(path) => fix!(
+                "import {} into {}; then {}",
+                path.display().to_string(),
+                Place::Shared.to_string(),
+                all
+            ),
+            None => all,
+        };
         match &self.not_replaced {
             Some(reason) => fix!("{} (the client is not replaced: {})", all, reason.to_string()),
             None => all,
@@ -37,7 +46,7 @@ impl Step {
                 client_id.clone(),
                 Knob::AdminToken,
                 if *or_anew {
-                    "; without that API, register a new client in its place"
+                    "; if it gives none, register a new client in its place"
                 } else {
                     ""
                 }

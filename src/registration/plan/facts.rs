@@ -55,6 +55,8 @@ pub(in super::super) enum Reach {
     Managed,
     /// Its management endpoint is at another origin than registration, so the token is not sent there.
     Elsewhere { origin: String },
+    /// The IdP names no endpoint for registration, so that nothing says where the token may be sent.
+    NoEndpoint,
     /// The IdP gave no means.
     Unmanaged,
 }

@@ -162,6 +162,7 @@ fn token_refused(status: StatusCode) -> RegistrationError {
         status,
         client_id: ID.to_owned(),
         error: None,
+        standing: Standing::Unclear,
     }
 }
 

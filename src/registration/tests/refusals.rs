@@ -118,7 +118,7 @@ async fn another_error_does_not_blame_the_initial_access_token() {
         ),
         (
             Odd::Text(403, "text/html", "<h1>no</h1>".to_owned()),
-            ["403", "gateway in front of it", "[RegistrationEndpoint]"],
+            ["403", "(a firewall, a gateway)", "[RegistrationEndpoint]"],
         ),
         (
             Odd::Json(400, oauth_error("invalid_request", "too many clients")),

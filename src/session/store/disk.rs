@@ -16,7 +16,12 @@ mod row;
 mod tables;
 mod writer;
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -86,6 +91,12 @@ impl DiskStore {
         clock: SharedClock,
     ) -> Result<Self, DiskError> {
         Self::open_in(Place::new(folder, guard), lifespan, sealer, clock).await
+    }
+
+    /// The file in `folder`.
+    #[must_use]
+    pub fn file_in(folder: &Path) -> PathBuf {
+        folder.join(file::NAME)
     }
 
     /// Looks whether the file in `folder` can be used, without opening it: another process may have it open.

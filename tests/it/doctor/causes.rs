@@ -5,7 +5,7 @@ use devstack_idp::{Endpoint, Fault};
 use serde_json::json;
 
 use super::{Harness, check, run};
-use crate::support::{Process, Stack};
+use crate::support::{Process, Redis, Stack};
 
 async fn never_started() -> Stack {
     Stack::builder().without_server().start_without_waiting().await
@@ -324,4 +324,250 @@ async fn registration_answers_that_are_not_json() {
         69,
         &["the IdP answered 201, but it is not a JSON object, but an HTML page"],
     );
+}
+
+/// The metadata name no endpoint for registration: the IdP registers nobody.
+#[tokio::test]
+async fn an_idp_without_dynamic_registration() {
+    let without = |document: &mut serde_json::Value| {
+        document.as_object_mut().unwrap().remove("registration_endpoint");
+    };
+    let parts = [
+        "names no registration_endpoint: it offers no dynamic registration",
+        "set DCR_REGISTRATION_URL",
+        "DCR_ENABLED=false with AUTH_CLIENT_ID",
+    ];
+    let stack = never_started().await;
+    stack.idp.on_discovery(without);
+    let found = check(&stack, &[]).await;
+    assert_eq!(found.code, 64, "{:#}", found.report);
+    found.blames("registration", &parts);
+    run(&stack, &["register"], &[]).await.says(64, &parts);
+
+    // A client that is registered already serves on.
+    let harness = Harness::start().await;
+    let issuer = harness.stack.issuer.clone();
+    harness.stack.idp.on_discovery(without);
+    let found = harness.check(&[]).await;
+    assert_eq!(found.code, 1, "{:#}", found.report);
+    found.blames("registration", &parts);
+    found.blames("registration", &["set SKIP_DCR_BOOTSTRAP=true"]);
+    assert_eq!(found.failed(), ["registration"]);
+    assert!(
+        !found.report.to_string().contains("another origin"),
+        "{:#}",
+        found.report
+    );
+    found.says("authentication", "ok", &[]);
+    let ended = run(&harness.stack, &["register"], &[]).await;
+    ended.says(0, &["bff-server cannot be managed: ", parts[0], parts[1]]);
+    run(&harness.stack, &["register"], &[("OIDC_SCOPES", "openid")])
+        .await
+        .says(64, &parts);
+    let url = format!("{issuer}/register");
+    let told = [("DCR_REGISTRATION_URL", url.as_str())];
+    assert_eq!(harness.check(&told).await.code, 0, "as it said");
+    let skip = [("SKIP_DCR_BOOTSTRAP", "true")];
+    assert_eq!(harness.check(&skip).await.code, 0, "as it said");
+}
+
+/// Nothing is written with `SKIP_DCR_BOOTSTRAP`.
+#[tokio::test]
+async fn changes_of_a_registration_that_is_not_written() {
+    let harness = Harness::start().await;
+    let callback = format!(
+        "http://authn.localhost:{}/auth/callback",
+        harness.stack.address.port()
+    );
+    for (variable, value, field) in [
+        ("OIDC_SCOPES", "openid", "scope"),
+        ("DCR_REDIRECT_URIS", callback.as_str(), "redirect_uris"),
+    ] {
+        let changes = [("SKIP_DCR_BOOTSTRAP", "true"), (variable, value)];
+        let told = format!("{field}: (not returned) -> ");
+        let parts = [
+            "the registration of bff-server has to change",
+            &told,
+            "but no call is made, as configured",
+            "start once without SKIP_DCR_BOOTSTRAP",
+        ];
+        let found = harness.check(&changes).await;
+        found.blames("registration", &["the server does not write it"]);
+        found.blames("registration", &parts);
+        assert!(
+            !found.report.to_string().contains("run `bff register`"),
+            "{:#}",
+            found.report
+        );
+        run(&harness.stack, &["register", "--dry-run"], &changes)
+            .await
+            .says(77, &parts);
+        run(&harness.stack, &["register"], &changes).await.says(0, &parts);
+    }
+    let method = [
+        ("SKIP_DCR_BOOTSTRAP", "true"),
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+    ];
+    let found = harness.check(&method).await;
+    found.blames("method", &["start once without SKIP_DCR_BOOTSTRAP"]);
+    assert!(
+        !found.report.to_string().contains("run `bff register`"),
+        "{:#}",
+        found.report
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_while_registration_is_off() {
+    let stack = never_started().await;
+    let changes = [
+        ("DCR_ENABLED", "false"),
+        ("DCR_CLIENT_ID", ""),
+        ("AUTH_CLIENT_ID", "by-hand"),
+    ];
+    for arguments in [&["register", "--dry-run"][..], &["register"]] {
+        let ended = run(&stack, arguments, &changes).await;
+        ended.says(
+            64,
+            &[
+                "registration is off (DCR_ENABLED is false",
+                "uses the client that the configuration names, which was registered by hand",
+                "set DCR_ENABLED=true with DCR_REDIRECT_URIS and DCR_IAT",
+                "to test the configured client, run `bff check`",
+            ],
+        );
+    }
+}
+
+/// The id is the first thing to look at.
+#[tokio::test]
+async fn a_client_id_that_the_idp_does_not_know() {
+    let harness = Harness::start().await;
+    let by_hand = [
+        ("DCR_ENABLED", "false"),
+        ("AUTH_CLIENT_ID", "somebody-else"),
+        ("DCR_CLIENT_ID", ""),
+    ];
+    let secret = [
+        ("MS_BFF_TOKEN_AUTH_METHOD", "client_secret_basic"),
+        ("AUTH_CLIENT_SECRET", "not-the-secret-of-anybody"),
+    ];
+    for changes in [by_hand.to_vec(), [&by_hand[..], &secret].concat()] {
+        let found = harness.check(&changes).await;
+        assert_eq!(found.failed(), ["authentication"]);
+        let fix = found.row("authentication")["fix"].as_str().unwrap();
+        assert!(
+            fix.starts_with("correct AUTH_CLIENT_ID, if the IdP knows no client somebody-else; else "),
+            "{fix}"
+        );
+        let settings = &found.row("authentication")["settings"];
+        assert_eq!(settings[0]["name"], "AUTH_CLIENT_ID", "{settings:#}");
+    }
+}
+
+/// `invalid_client` shows it while our keys are served, whatever the next start would do.
+#[tokio::test]
+async fn a_client_that_was_deleted() {
+    let stack = never_started().await;
+    let mut server = Process::start(&stack.folder(), &[], &stack.variables);
+    server.says("Client registered: ").await;
+    stack.idp.remove_client("bff-server").unwrap();
+    let fresh = stack.idp.mint_iat(devstack_idp::MintIat::default());
+    let deleted = "the client bff-server was deleted at the IdP";
+    let anew = "run `bff register` (or restart the server), which registers a new client";
+    let cases: [(&[(&str, &str)], &str); 4] = [
+        (&[], "mint an initial access token"),
+        (
+            &[("BOOTSTRAP_ADMIN_TOKEN", "admin-token")],
+            "with BOOTSTRAP_ADMIN_TOKEN; without success, mint",
+        ),
+        (&[("DCR_IAT", &fresh)], anew),
+        (&[("DCR_IAT", &fresh), ("DCR_FORCE_REPLACE", "true")], anew),
+    ];
+    for (changes, fix) in cases {
+        let found = check(&stack, changes).await;
+        found.blames("registration", &[deleted, "invalid_client", fix]);
+        found.says("authentication", "failed", &["fix registration first"]);
+    }
+    server.terminate();
+    server.ended().await;
+    // An IdP that cannot fetch our keys refuses every client.
+    for (changes, fix) in cases {
+        let found = check(&stack, changes).await;
+        found.blames(
+            "registration",
+            &["it is no longer valid, or the client was deleted", fix],
+        );
+        assert_eq!(found.failed(), ["registration"]);
+        found.says("authentication", "skipped", &["Start it, and check again"]);
+        let notes = found.report["notes"].to_string();
+        assert!(
+            notes.contains("whether bff-server was deleted at the IdP can be told only while"),
+            "{notes}"
+        );
+    }
+    // As it said.
+    let ended = run(&stack, &["register"], &[("BOOTSTRAP_ADMIN_TOKEN", "admin-token")]).await;
+    ended.says(0, &["Client registered: "]);
+}
+
+/// RFC 7591 section 2 allows one of them.
+#[tokio::test]
+async fn an_empty_set_of_keys_beside_their_address() {
+    let harness = Harness::start().await;
+    for set in [json!({"keys": []}), json!({})] {
+        harness
+            .stack
+            .idp
+            .on_registration_response(move |answer| answer.body["jwks"] = set.clone());
+        let found = harness.check(&[]).await;
+        assert_eq!(found.failed(), [] as [&str; 0], "{:#}", found.report);
+        found.says("kid", "ok", &["the IdP finds "]);
+        found.says("registration", "ok", &["can be managed from here"]);
+        let notes = found.report["notes"].to_string();
+        assert!(
+            notes.contains("shows an empty jwks beside the jwks_uri of bff-server"),
+            "{notes}"
+        );
+        harness.stack.idp.clear_hooks();
+    }
+}
+
+/// The client in a file, and a Redis in which nothing is stored yet.
+#[tokio::test]
+#[ignore = "needs redis-server: scripts/test stores"]
+async fn a_client_that_the_next_start_imports_into_redis() {
+    let redis = Redis::start().await;
+    let harness = Harness::start().await;
+    let (url, secret) = (redis.url(), "7a".repeat(32));
+    let changes = [
+        ("REDIS_URL", url.as_str()),
+        ("SESSION_SECRET", &secret),
+        ("SESSION_STORE", "redis"),
+        ("BFF_STATE_STORE", "redis"),
+    ];
+    let file = harness.stack.credentials().display().to_string();
+    let would = format!(
+        "import {file} into the client record in Redis; then read bff-server at the IdP and compare it"
+    );
+    let found = harness.check(&changes).await;
+    assert_eq!(found.failed(), [] as [&str; 0], "{:#}", found.report);
+    let row = format!("bff-server, as {file} has it: the next start imports it into Redis");
+    found.says("registration", "skipped", &[&row]);
+    found.says("authentication", "ok", &["bff-server"]);
+    let notes = found.report["notes"].to_string();
+    assert!(
+        notes.contains(&format!("the next start would {would}")),
+        "{notes}"
+    );
+    run(&harness.stack, &["register", "--dry-run"], &changes)
+        .await
+        .says(0, &[&format!("Would {would}."), "Nothing was written."]);
+    assert_eq!(redis.command(&["exists", "bff:{client}"]), "0");
+    let ended = run(&harness.stack, &["register"], &changes).await;
+    ended.says(0, &["was imported into Redis", "registration unchanged"]);
+    harness
+        .check(&changes)
+        .await
+        .says("registration", "ok", &["can be managed from here"]);
 }

@@ -66,8 +66,16 @@ async fn a_refusing_management_endpoint_stops_no_client() {
             ],
         ),
         (
-            Fault::html(403),
+            Fault::status(403),
             ["registration access token", "403", "DCR_FORCE_REPLACE=true"],
+        ),
+        (
+            Fault::html(403),
+            [
+                "answered 403 Forbidden with an HTML page",
+                "(a firewall, a gateway)",
+                "IDP_BASE_URL",
+            ],
         ),
         (
             Fault::html(404),

@@ -3,14 +3,17 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::super::{
-    Context,
-    finding::{Check, Kind, Report},
-    text::{clean, items, list},
+use super::{
+    super::{
+        Context,
+        finding::{Check, Kind, Report},
+        text::{clean, items, list},
+    },
+    failed,
 };
 use crate::{
     diagnostic::{Fix, Knob, fix},
-    registration::{AuthMethod, Change, Inspected, Reading, RedirectUpdate, single},
+    registration::{AuthMethod, Change, Inspected, Reading, RedirectUpdate, RegistrationError, single},
 };
 
 const REDIRECT_URIS: &str = "redirect_uris";
@@ -21,7 +24,15 @@ pub(super) const ALGORITHM: &str = "token_endpoint_auth_signing_alg";
 pub(super) const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
 
 /// The fix of most differences.
-pub(super) const REPAIR: &str = "run `bff register` (or restart the server), which updates it at the IdP";
+pub(super) fn repair(client: &Inspected) -> Fix {
+    match &client.reading {
+        Reading::Skipped => fix!(
+            "start once without {}, which updates it at the IdP",
+            Knob::SkipRegistration
+        ),
+        _ => Fix::from("run `bff register` (or restart the server), which updates it at the IdP"),
+    }
+}
 
 /// The client's fields at the IdP, one by one.
 pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut Report) {
@@ -31,7 +42,11 @@ pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut R
             registered_scopes(client, current, report);
         }
         // The proof of authentication has something to say of both.
-        Reading::NotOffered | Reading::Skipped | Reading::Elsewhere { .. } | Reading::Failed(_) => {}
+        Reading::NotOffered
+        | Reading::Skipped
+        | Reading::ToImport(_)
+        | Reading::Elsewhere { .. }
+        | Reading::Failed(_) => {}
     }
     let registered = client.changes.iter().find(|change| change.field == METHOD);
     // An answer without the field means the default (RFC 7591 section 2). Of a client that was not read, the stored record
@@ -55,7 +70,7 @@ pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut R
                 "set {}; or, to change the client, {}{}",
                 Knob::AuthMethod.to(theirs),
                 profile(context, ours),
-                REPAIR
+                repair(client)
             ),
         );
     }
@@ -70,7 +85,7 @@ pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut R
                 "put {} back; or, to change the client, {}; or, if the type of the signing key has changed, let a key of the former \
                  type sign (`bff keys rotate --now` with its {})",
                 Knob::SigningAlgorithm,
-                REPAIR,
+                repair(client),
                 Knob::KeyType
             ),
         );
@@ -102,7 +117,7 @@ fn redirect_uris(
             "add it at the IdP ({} leaves that to you)",
             Knob::RedirectUpdate.to("none")
         ),
-        RedirectUpdate::Replace | RedirectUpdate::Merge => Fix::from(REPAIR),
+        RedirectUpdate::Replace | RedirectUpdate::Merge => repair(client),
     };
     let wanted = client
         .wanted
@@ -184,7 +199,7 @@ fn registered_scopes(client: &Inspected, current: &Map<String, Value>, report: &
             missing.join(", "),
             Knob::Scopes,
             Knob::ProviderScopes,
-            REPAIR
+            repair(client)
         ),
     );
 }
@@ -199,7 +214,7 @@ fn others(client: &Inspected, report: &mut Report) {
             || KEYS.contains(&field)
             || matches!(&client.reading, Reading::Read(_)) && [REDIRECT_URIS, SCOPE].contains(&field)
     };
-    let failed = report.failed(&[Check::Registration]).is_some();
+    let has_failed = report.failed(&[Check::Registration]).is_some();
     let changes: Vec<&Change> = client
         .changes
         .iter()
@@ -208,16 +223,32 @@ fn others(client: &Inspected, report: &mut Report) {
     if !changes.is_empty() {
         let fields: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
         let texts: Vec<String> = changes.iter().map(|change| clean(&change.to_string())).collect();
-        let what = format!(
-            "{} differs from what is wanted in {}",
-            client.client_id,
-            fields.join(", ")
+        let (id, fields) = (&client.client_id, fields.join(", "));
+        if matches!(&client.reading, Reading::Skipped) {
+            let error = RegistrationError::NotWritten {
+                client_id: id.clone(),
+                changes: texts.join("; "),
+            };
+            let what =
+                format!("{id} differs from what is wanted in {fields}, and the server does not write it");
+            return failed(report, Check::Registration, what, &error);
+        }
+        let what = format!("{id} differs from what is wanted in {fields}");
+        report.fail(
+            Kind::Wrong,
+            Check::Registration,
+            what,
+            texts.join("; "),
+            repair(client),
         );
-        report.fail(Kind::Wrong, Check::Registration, what, texts.join("; "), REPAIR);
-    } else if !failed {
+    } else if !has_failed {
         let id = &client.client_id;
         match &client.reading {
             Reading::Read(_) => report.ok(Check::Registration, format!("{id} is registered, and can be managed from here")),
+            Reading::ToImport(path) => report.skip(
+                Check::Registration,
+                format!("{id}, as {} has it: the next start imports it into Redis, and then compares it with the IdP's", path.display()),
+            ),
             Reading::Skipped => report.skip(
                 Check::Registration,
                 fix!(

@@ -9,11 +9,12 @@ use super::{
         own::KeysFound,
         text::{clean, items, list},
     },
-    fields::{KEYS, METHOD, REPAIR},
+    fields::{KEYS, METHOD, repair},
+    jwk_sets::is_empty_set,
 };
 use crate::{
-    diagnostic::{Fix, Knob, fix},
-    registration::{AuthMethod, Inspected},
+    diagnostic::{Knob, fix},
+    registration::{AuthMethod, Change, Inspected},
 };
 
 /// Whether the IdP has the key that signs.
@@ -38,7 +39,7 @@ pub(super) fn check(
     let moved = client
         .changes
         .iter()
-        .find(|change| KEYS.contains(&change.field.as_str()));
+        .find(|change| KEYS.contains(&change.field.as_str()) && !is_empty_surplus(change));
     if let Some(change) = moved {
         let theirs = change.from.as_ref().map(items).unwrap_or_default();
         let ours = change.to.as_ref().map(items).unwrap_or_default();
@@ -61,14 +62,14 @@ pub(super) fn check(
                     "put {} or {} back if one was changed by mistake; else {}",
                     Knob::BaseUrl,
                     Knob::JwksUri,
-                    REPAIR
+                    repair(client)
                 )
             }
-            (_, Some(true)) => Fix::from(REPAIR),
+            (_, Some(true)) => repair(client),
             _ => fix!(
                 "{}; or, if another key signs here by mistake, restore {} with the files that it names, because it decides which key \
                  signs ({} and {} name a key that comes next)",
-                REPAIR,
+                repair(client),
                 Knob::KeyringFile,
                 Knob::SigningKey,
                 Knob::KeyId
@@ -90,4 +91,9 @@ pub(super) fn check(
         }
         (None, _) => report.skip(Check::Kid, "which keys the IdP has cannot be read"),
     }
+}
+
+/// An empty set that has to go takes no key away.
+fn is_empty_surplus(change: &Change) -> bool {
+    change.to.is_none() && change.from.as_ref().is_some_and(is_empty_set)
 }

@@ -238,7 +238,9 @@ fn mismatch(url: &str, expected: &str, found: Option<&str>, base: Base) -> Strin
             } else {
                 "they must be equal to the letter"
             };
-            format!("the metadata at {url} is that of the issuer `{found}`, but `{expected}` is configured; {difference}")
+            format!(
+                "the metadata at {url} is that of the issuer `{found}`, but `{expected}` is configured; {difference}"
+            )
         }
     }
 }

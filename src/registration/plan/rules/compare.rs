@@ -1,7 +1,5 @@
 //! Brings a registration up to date: read, compare, write only where something differs.
 
-use http::StatusCode;
-
 use super::{
     super::{
         super::{
@@ -14,8 +12,6 @@ use super::{
     },
     register,
 };
-use crate::oidc::Standing;
-
 /// Compares the client with the IdP's and updates it if it differs. If this fails, the stored client stays in use.
 pub(super) fn follow(facts: &Facts<'_>, known: &Registered) -> Plan {
     let id = &known.client_id;
@@ -43,7 +39,11 @@ pub(super) fn follow(facts: &Facts<'_>, known: &Registered) -> Plan {
                 return Plan::keep(id, Event::Unchanged);
             }
             let changes = listed(&changes);
-            failed(facts, known, &RegistrationError::NeedsToken { changes })
+            let error = match (&facts.reach, &facts.endpoint) {
+                (Reach::NoEndpoint, Err(error)) => error.clone(),
+                _ => RegistrationError::NeedsToken { changes },
+            };
+            failed(facts, known, &error)
         }
         _ => compared(facts, known),
     }
@@ -98,7 +98,15 @@ fn failed(facts: &Facts<'_>, known: &Registered, error: &RegistrationError) -> P
     let id = &known.client_id;
     let keep = |error: &RegistrationError| Plan::keep(id, Event::of_failure(error.clone()));
     let is_anew_possible = facts.purpose != Purpose::Comparison
-        && matches!(error, RegistrationError::RegistrationTokenRefused { .. });
+        && matches!(
+            error,
+            RegistrationError::RegistrationTokenRefused { .. } | RegistrationError::ClientDeleted { .. }
+        );
+    // A look asks at once: no renewal of a token reveals to it whether the client exists.
+    if facts.purpose == Purpose::Look && facts.learnt.standing.is_none() && error.may_mean_deleted() {
+        return Plan::of(prove(known));
+    }
+    let error = &error.clone().with_standing(facts.learnt.standing);
     match &facts.learnt.renewal {
         // Another client would not help if a new token does not work either.
         Some(Renewal::Renewed) => return keep(error),
@@ -113,56 +121,23 @@ fn failed(facts: &Facts<'_>, known: &Registered, error: &RegistrationError) -> P
         },
         None | Some(Renewal::NotOffered) => {}
     }
-    let RegistrationError::RegistrationTokenRefused {
-        url,
-        status: status @ StatusCode::UNAUTHORIZED,
-        ..
-    } = error
-    else {
-        return if is_anew_possible {
-            anew(
-                facts,
-                known,
-                error,
-                &Why::TokenLost {
-                    client_id: id.clone(),
-                },
-            )
-        } else {
-            keep(error)
-        };
+    if facts.learnt.standing.is_none() && error.may_mean_deleted() {
+        return Plan::of(prove(known));
+    }
+    if !is_anew_possible {
+        return keep(error);
+    }
+    let client_id = id.clone();
+    let why = match error {
+        RegistrationError::ClientDeleted { .. } => Why::Deleted { client_id },
+        _ => Why::TokenLost { client_id },
     };
-    let (error, why) = match facts.learnt.standing {
-        None => {
-            return Plan::of(Step::Prove {
-                client_id: id.clone(),
-            });
-        }
-        // A refused token together with `invalid_client`: the IdP knows neither.
-        Some(Standing::Refused) => {
-            let deleted = RegistrationError::ClientDeleted {
-                url: url.clone(),
-                status: *status,
-                client_id: id.clone(),
-            };
-            (
-                deleted,
-                Why::Deleted {
-                    client_id: id.clone(),
-                },
-            )
-        }
-        Some(Standing::Accepted | Standing::Unclear) => (
-            error.clone(),
-            Why::TokenLost {
-                client_id: id.clone(),
-            },
-        ),
-    };
-    if is_anew_possible {
-        anew(facts, known, &error, &why)
-    } else {
-        keep(&error)
+    anew(facts, known, error, &why)
+}
+
+pub(super) fn prove(known: &Registered) -> Step {
+    Step::Prove {
+        client_id: known.client_id.clone(),
     }
 }
 

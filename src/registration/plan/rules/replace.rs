@@ -69,7 +69,12 @@ fn replace(facts: &Facts<'_>, known: &Registered) -> Plan {
     // A look compares the client in any case.
     let reads =
         facts.purpose == Purpose::Look && facts.reach == Reach::Managed && facts.learnt.reading.is_none();
-    if reads {
+    let proves = facts.purpose == Purpose::Look
+        && facts.learnt.standing.is_none()
+        && matches!(&facts.learnt.reading, Some(Err(error)) if error.may_mean_deleted());
+    if proves {
+        Plan::of(compare::prove(known)).followed_by(anew)
+    } else if reads {
         Plan::of(compare::read(known)).followed_by(anew)
     } else {
         anew

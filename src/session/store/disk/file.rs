@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The file's name in the state folder.
-const NAME: &str = "sessions.redb";
+pub(super) const NAME: &str = "sessions.redb";
 
 /// The version of the tables and rows. Another layout gets another number, so that an older or newer server refuses
 /// it instead of misreading it.
