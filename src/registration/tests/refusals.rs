@@ -535,6 +535,7 @@ fn response(body: &[u8]) -> Response {
         headers: http::HeaderMap::new(),
         body: bytes::Bytes::copy_from_slice(body),
         withheld: crate::secret::Withheld::default(),
+        unproven_proxy: None,
     }
 }
 
