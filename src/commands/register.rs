@@ -31,8 +31,8 @@ pub(super) fn run(dry_run: bool) -> Exit {
             Knob::InitialAccessToken
         );
         let off = Explained::new(
-            "registration is off (DCR_ENABLED is false, or no DCR_* variable is set): the server uses the client that the \
-             configuration names, which was registered by hand, and neither registers nor changes one",
+            "registration is off: the server uses the client that the configuration names, which was registered by hand, and neither \
+             registers nor changes one",
             fix,
         );
         complain_of(&off, &config);

@@ -430,7 +430,7 @@ async fn a_dry_run_while_registration_is_off() {
         ended.says(
             64,
             &[
-                "registration is off (DCR_ENABLED is false",
+                "registration is off: ",
                 "uses the client that the configuration names, which was registered by hand",
                 "set DCR_ENABLED=true with DCR_REDIRECT_URIS and DCR_IAT",
                 "to test the configured client, run `bff check`",
