@@ -143,6 +143,9 @@ fn files(config: &Config, report: &mut Report) -> bool {
     for made in preflight::made(config) {
         report.note_of(&made);
     }
+    if let Some(warning) = preflight::keeps_in_memory(config) {
+        report.note_of(&warning);
+    }
     let unmet = preflight::unmet(config);
     for unmet in &unmet {
         let what = "the start could not write what it has to";

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{agree_bound, check_by, run};
+use super::{agree_bound, changed, check_by, run};
 use crate::support::{Process, Stack};
 
 async fn never_started() -> Stack {
@@ -58,6 +58,35 @@ async fn private_files_that_cannot_be_read() {
     let parts = ["bff-signing.pem", "by the user that runs bff", "chmod u+r "];
     let said = agree_bound(&stack, &[], "keys", &parts);
     with_mode(&key, 0o000, said).await;
+}
+
+/// The start goes on without the file, if everything else that it keeps there is elsewhere.
+#[tokio::test]
+async fn a_folder_in_which_no_file_of_sessions_can_be_made() {
+    let stack = never_started().await;
+    let (state, credentials) = (stack.folder().join("state"), stack.folder().join("client.json"));
+    let (path, secret) = (state.to_str().unwrap(), "1a".repeat(32));
+    let changes = [
+        ("BFF_STATE_DIR", path),
+        ("SESSION_SECRET", &secret),
+        ("BFF_CLIENT_CRED_PATH", credentials.to_str().unwrap()),
+    ];
+    let said = format!("sessions are kept in memory, and a restart ends them: {path}/sessions.redb");
+    fs::create_dir(&state).unwrap();
+    for mode in [0o500, 0o100, 0o000] {
+        with_mode(&state, mode, async {
+            let found = check_by(Process::start_bound, &stack, &changes).await;
+            assert!(!found.failed().contains(&"configuration"), "{:#}", found.report);
+            let notes = found.report["notes"].to_string();
+            assert!(notes.contains(&said), "{notes}");
+            let mut started = Process::start_bound(&stack.folder(), &[], &changed(&stack, &changes));
+            started.says(&said).await;
+        })
+        .await;
+    }
+    let found = check_by(Process::start_bound, &stack, &changes).await;
+    let notes = found.report["notes"].to_string();
+    assert!(!notes.contains("sessions are kept"), "{notes}");
 }
 
 /// The state folder exists, and only its mode is wrong.
