@@ -101,9 +101,12 @@ pub fn unmet(config: &Config) -> Vec<Unmet> {
             .err()
             .map(Unmet::from),
     );
-    if matches!(config.session.store, StoreKind::Disk | StoreKind::DiskIfPossible) {
-        let looked = DiskStore::look(state, config.keys.options.guard);
-        unmet.extend(looked.err().map(Unmet::from));
+    let is_chosen = matches!(config.session.store, StoreKind::Disk);
+    if is_chosen || matches!(config.session.store, StoreKind::DiskIfPossible) {
+        match DiskStore::look(state, config.keys.options.guard) {
+            Err(DiskError::File { path, error }) if !is_chosen && falls_back(&path, &error) => {}
+            looked => unmet.extend(looked.err().map(Unmet::from)),
+        }
     }
     unmet
 }
