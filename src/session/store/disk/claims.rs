@@ -51,7 +51,7 @@ impl DiskStore {
         if held.is_err() {
             let mut leases = self.leases.lock();
             for claimed in claimed {
-                leases.release(&claimed.lease);
+                leases.undo(claimed);
             }
         }
         held

@@ -141,6 +141,15 @@ impl Leases {
         }
     }
 
+    /// Undoes a claim: the session is again as it was before.
+    pub(super) fn undo(&mut self, claimed: &Claimed) {
+        if claimed.taken_over {
+            self.extend(&claimed.lease, Timestamp::EPOCH);
+        } else {
+            self.release(&claimed.lease);
+        }
+    }
+
     /// The session is gone.
     pub(super) fn forget(&mut self, key: &SessionKey) {
         self.held.remove(key);

@@ -157,7 +157,10 @@ impl State for Tables<'_> {
     }
 
     fn hold(&mut self, key: &SessionKey) -> Result<(), Fault> {
-        self.held.insert(key.as_bytes(), ())?;
+        // It may have been removed since it was claimed. Then nothing would ever take it out.
+        if self.row(key)?.is_some() {
+            self.held.insert(key.as_bytes(), ())?;
+        }
         Ok(())
     }
 
@@ -294,6 +297,9 @@ impl Snapshot {
                 assert!(owners.get(&owned(owner, row.created_at, &key)).unwrap().is_some());
                 owned_by += 1;
             }
+        }
+        for key in self.held().unwrap() {
+            assert!(rows.get(key.as_bytes()).unwrap().is_some());
         }
         let rows = rows.len().unwrap();
         assert_eq!(records.len().unwrap(), rows);

@@ -397,3 +397,37 @@ async fn a_folder_that_cannot_be_made_is_said() {
         "{told}"
     );
 }
+
+/// A removal may come between a claim and its note.
+#[tokio::test]
+async fn no_lease_is_noted_on_a_session_that_is_gone() {
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let key = harness.login(&store, "alice", Due::Never).await;
+    store.remove(&key, EndReason::Logout).await.unwrap().unwrap();
+    store.writer.hold(vec![key]).await.unwrap();
+    assert!(store.core.read(|seen| seen.file.held()).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_undone_claim_is_taken_over_again() {
+    let harness = Harness::new();
+    let store = harness.open().await;
+    let (died, fresh) = (
+        harness.login(&store, "alice", Due::Never).await,
+        harness.login(&store, "bob", Due::Never).await,
+    );
+    store.claim(&died, HOUR).await.unwrap();
+    drop(store);
+    let store = harness.open().await;
+    for (key, taken_over) in [(died, true), (fresh, false)] {
+        for _ in 0..2 {
+            let Claim::Claimed(claimed) = store.claim(&key, HOUR).await.unwrap() else {
+                panic!("held");
+            };
+            assert_eq!(claimed.taken_over, taken_over);
+            // As if the note of it did not get to the disk.
+            store.leases.lock().undo(&claimed);
+        }
+    }
+}
