@@ -12,6 +12,7 @@ mod flights;
 mod measures;
 mod refresh;
 mod revocations;
+mod uncertain;
 mod worker;
 
 use std::{sync::Arc, time::Duration};

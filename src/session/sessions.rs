@@ -127,6 +127,16 @@ impl Sessions {
         Ok(stored.filter(|stored| self.over(stored).is_none()))
     }
 
+    /// [`get`](Self::get), also with what another process wrote a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store does not answer.
+    pub async fn get_newest(&self, key: &SessionKey) -> Result<Option<Stored>, StoreError> {
+        let stored = self.inner.store.get_newest(key).await?;
+        Ok(stored.filter(|stored| self.over(stored).is_none()))
+    }
+
     /// Notes that the session was used now. Nothing where `stored`, its state, has ended meanwhile.
     ///
     /// # Errors

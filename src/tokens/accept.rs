@@ -67,6 +67,7 @@ impl Inner {
     ) -> Result<Attempt, UpdateError> {
         let key = lease.key();
         let previous = Arc::clone(&stored.session);
+        let generation = previous.tokens.access_obtained_at;
         let mut person = pin!(self.person(key, &previous, response));
         // Mostly the answer can be checked at once, and one write is enough.
         let at_once = futures_util::poll!(person.as_mut());
@@ -92,15 +93,17 @@ impl Inner {
             .map(|ends| self.clock.awaited(ends));
         let complete = || {
             self.sessions.complete(lease, stored.clone(), |session| {
-                if rotates {
-                    rotate(session, response, arrived);
-                }
-                renew(session, response, arrived, &person, self.options.email_trust);
-                if let Some(ends) = ends_there {
-                    let latest = session
-                        .created_at
-                        .saturating_add(self.sessions.lifespan().lifetime);
-                    session.expires_at = ends.min(latest);
+                if is_of(generation, session) {
+                    if rotates {
+                        rotate(session, response, arrived);
+                    }
+                    renew(session, response, arrived, &person, self.options.email_trust);
+                    if let Some(ends) = ends_there {
+                        let latest = session
+                            .created_at
+                            .saturating_add(self.sessions.lifespan().lifetime);
+                        session.expires_at = ends.min(latest);
+                    }
                 }
                 Due::at(session.tokens.due_at(self.options.threshold))
             })
@@ -146,7 +149,13 @@ impl Inner {
         response: &TokenResponse,
         arrived: Timestamp,
     ) -> Result<Stored, UpdateError> {
-        let store = || self.update(key, stored.clone(), |session| rotate(session, response, arrived));
+        let generation = stored.session.tokens.access_obtained_at;
+        let rotate = |session: &mut Session| {
+            if is_of(generation, session) {
+                rotate(session, response, arrived);
+            }
+        };
+        let store = || self.update(key, stored.clone(), rotate);
         self.patiently(key, arrived, store).await
     }
 
@@ -228,6 +237,12 @@ impl Inner {
             self.revocations.start(Grant::from(&session.tokens));
         }
     }
+}
+
+/// Whether the answer is for the tokens of `session`. If another process has renewed them meanwhile, from what this one
+/// stored before an answer of the store was lost, or because this one was late, then the answer is older than they are.
+fn is_of(generation: Timestamp, session: &Session) -> bool {
+    session.tokens.access_obtained_at == generation
 }
 
 /// Notes the rotated refresh token.

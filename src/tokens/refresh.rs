@@ -55,6 +55,11 @@ pub(super) enum Attempt {
     Impossible,
     /// Another process has the lease, or the session is gone.
     Lost,
+    /// A former holder has renewed the tokens after all.
+    Overtaken,
+    /// The store failed after the refresh token may have been sent. The lease is not given back, because that would say
+    /// that it was not.
+    Unsettled,
 }
 
 impl Tokens {
@@ -83,7 +88,7 @@ impl Tokens {
                 }
             }
         });
-        let Some(Claimed { lease, .. }) = claimed else {
+        let Some(claimed) = claimed else {
             flight.outcome().await;
             return;
         };
@@ -93,7 +98,7 @@ impl Tokens {
             Flight::BackingOff(pause) => pause,
         };
         let again = self.inner.clock.now().saturating_add(pause);
-        self.inner.release(lease, Due::At(again)).await;
+        self.inner.give_back(claimed, Due::At(again)).await;
     }
 }
 
@@ -123,7 +128,7 @@ impl Inner {
                     return Ok(Turn::Mine(claimed));
                 }
                 Claim::Claimed(claimed) => {
-                    self.release(claimed.lease, Due::Unchanged).await;
+                    self.give_back(claimed, Due::Unchanged).await;
                     return Ok(Turn::Over(Outcome::Refreshed));
                 }
                 Claim::Held(stored, held_for) => (stored, held_for),
@@ -152,11 +157,11 @@ impl Inner {
                 None => self.replace(&key, generation).await,
             };
         }
-        self.release(claimed.lease, Due::at(due)).await;
+        self.give_back(claimed, Due::at(due)).await;
         Outcome::Refreshed
     }
 
-    async fn release(&self, lease: Lease, due: Due) {
+    pub(super) async fn release(&self, lease: Lease, due: Due) {
         let key = *lease.key();
         if let Err(error) = self.sessions.release(lease, due).await {
             self.store_failed(&key, &error);
@@ -183,6 +188,11 @@ impl Inner {
                 self.release(lease, Due::Never).await;
                 Some(Outcome::Impossible)
             }
+            Attempt::Overtaken => {
+                self.release(lease, Due::Unchanged).await;
+                Some(Outcome::Refreshed)
+            }
+            Attempt::Unsettled => Some(Outcome::Kept(AFTER_STORE_ERROR)),
         }
     }
 
@@ -215,11 +225,10 @@ impl Inner {
         mut stored: Stored,
         taken_over: bool,
     ) -> Result<Attempt, UpdateError> {
-        if taken_over && !stored.session.tokens.uncertain {
-            // The holder of before may have sent the refresh token. If the IdP refuses it now, that is why.
-            stored = self
-                .update(lease.key(), stored, |session| session.tokens.uncertain = true)
-                .await?;
+        let (key, generation) = (lease.key(), stored.session.tokens.access_obtained_at);
+        match self.note_uncertain(key, stored, taken_over).await {
+            Ok(noted) => stored = noted,
+            Err(error) => return self.unsettled(key, Err(error)),
         }
         // A permit for one call to the IdP. It ends with the call, because a slow store must not leave the IdP idle.
         let Ok(permit) = self.permits.acquire().await else {
@@ -228,14 +237,21 @@ impl Inner {
         if let Err(pause) = self.breaker.check(self.clock.now()) {
             return Ok(Attempt::Kept(self.pause(&stored.session, Some(pause))));
         }
-        let Some(refresh_token) = stored.session.tokens.refresh_token().cloned() else {
-            return Ok(Attempt::Impossible);
-        };
         // A process that stood still, or waited for long, may have lost the lease, and the token may be used up.
         let held_for = self.clock.now().duration_since(lease.since());
         if held_for >= self.options.lease / 3 && !self.sessions.extend(lease, self.options.lease).await? {
             return Ok(Attempt::Lost);
         }
+        if stored.session.tokens.uncertain {
+            // A former holder that stalled may have stored its answer since. A lease does not stop it.
+            stored = self.sessions.get_newest(key).await?.ok_or(UpdateError::Gone)?;
+        }
+        if !is_of(generation, &stored) {
+            return Ok(Attempt::Overtaken);
+        }
+        let Some(refresh_token) = stored.session.tokens.refresh_token().cloned() else {
+            return Ok(Attempt::Impossible);
+        };
 
         let answer = self.relying_party.refresh(&refresh_token).await;
         drop(permit);
@@ -243,7 +259,8 @@ impl Inner {
             Ok(response) => {
                 let arrived = self.clock.now();
                 self.breaker.success();
-                let attempt = self.accept(lease, stored, &response, arrived).await?;
+                let accepted = self.accept(lease, stored, &response, arrived).await;
+                let attempt = self.unsettled(key, accepted)?;
                 if matches!(attempt, Attempt::Renewed) {
                     self.measures.renewed(self.clock.now());
                 }
@@ -261,7 +278,12 @@ impl Inner {
                     uncertain,
                     asked: error.retry_after(),
                 };
-                self.failed(lease.key(), stored, failure).await
+                let failed = self.failed(key, stored, failure).await;
+                if uncertain {
+                    self.unsettled(key, failed)
+                } else {
+                    failed
+                }
             }
         }
     }
@@ -352,7 +374,7 @@ impl Inner {
         self.sessions.update(key, stored, change).await
     }
 
-    fn store_failed(&self, key: &SessionKey, error: &StoreError) -> Duration {
+    pub(super) fn store_failed(&self, key: &SessionKey, error: &StoreError) -> Duration {
         self.measures.store_failed.count();
         let session = self.sessions.reference(key);
         tracing::error!(%session, %error, "the session store failed during a refresh");

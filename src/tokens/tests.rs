@@ -13,7 +13,7 @@ use crate::{
     random::SystemRandom,
     seal::Sealer,
     session::{
-        Claim, Claimed, Due, EndReason, Lifespan, Limits,
+        Claim, Claimed, Due, EndReason, Lifespan, Limits, SessionStore as _,
         testing::{HeldStore, session},
     },
 };
@@ -26,6 +26,10 @@ struct Harness {
     sessions: Sessions,
     tokens: Tokens,
     clock: ManualClock,
+}
+
+fn session_of(access: &str, clock: &ManualClock) -> Session {
+    session("alice", access, clock.now())
 }
 
 impl Harness {
@@ -234,4 +238,103 @@ async fn a_refusal_after_a_holder_that_died_is_told_apart() {
     assert_eq!(harness.refresh(&key).await, Outcome::Ended);
     watch.changed().await;
     assert_eq!(watch.ended(), Some(Some(EndReason::AnswerLost)));
+}
+
+/// A lease does not stop the write of a former holder.
+#[tokio::test]
+async fn attack_10_a_late_answer_keeps_the_next_holder_from_asking() {
+    let harness = Harness::with(1).await;
+    let key = harness.login().await;
+    let late = harness.claim(&key).await;
+    harness.clock.advance(LEASE);
+    let current = harness.claim(&key).await;
+    let inner = &harness.tokens.inner;
+    let permit = inner.permits.acquire().await.unwrap();
+    let mut attempt = Box::pin(inner.refresh(&current.lease, current.stored, current.taken_over));
+    assert!(futures_util::poll!(&mut attempt).is_pending());
+    assert!(harness.stored(&key).await.tokens.uncertain);
+    let renewed = |session: &mut Session| {
+        session.tokens = session_of("late", &harness.clock).tokens;
+        Due::Unchanged
+    };
+    let completed = harness.sessions.complete(&late.lease, late.stored, renewed);
+    completed.await.unwrap();
+    drop(permit);
+    assert!(matches!(attempt.await, Ok(Attempt::Overtaken)));
+    assert_eq!(harness.requests(), 0);
+    assert!(!harness.stored(&key).await.tokens.uncertain);
+}
+
+/// The process may have stored it itself, without learning of that.
+#[tokio::test]
+async fn attack_10_a_late_answer_replaces_no_newer_tokens() {
+    for asks_user_info in [false, true] {
+        let harness = Harness::with(1).await;
+        if asks_user_info {
+            harness.idp.change_metadata(|_| {});
+            let unavailable = Answer::json(StatusCode::SERVICE_UNAVAILABLE, &json!({}));
+            harness.idp.answers("/userinfo", [unavailable]);
+        }
+        let harness = Harness::at(harness.idp, 1).await;
+        let key = harness.login().await;
+        harness.store.before_replace.close();
+        let stored = harness.stored(&key).await;
+        let flight = harness.tokens.fly(key, &stored);
+        harness.requests_are(1).await;
+        harness.clock.advance(Duration::from_secs(1));
+        let newer = Arc::new(session_of("newer", &harness.clock));
+        let version = harness.sessions.get(&key).await.unwrap().unwrap().version;
+        let memory = &harness.store.memory;
+        memory
+            .replace(&key, version, newer, Due::Unchanged)
+            .await
+            .unwrap();
+        harness.store.before_replace.open();
+        assert_eq!(flight.outcome().await, Outcome::Refreshed);
+        let stored = harness.stored(&key).await;
+        assert_eq!(stored.tokens.access.expose(), "newer");
+        assert_eq!(stored.tokens.refresh_token().unwrap().expose(), "refresh");
+    }
+}
+
+#[tokio::test]
+async fn a_lease_stays_if_the_answer_was_not_stored() {
+    let harness = Harness::with(1).await;
+    let key = harness.login().await;
+    harness.store.before_replace.close();
+    harness.store.replaces_fail.store(true, Ordering::SeqCst);
+    let stored = harness.stored(&key).await;
+    let flight = harness.tokens.fly(key, &stored);
+    harness.requests_are(1).await;
+    // The server stops, and does not wait for the store.
+    harness.tokens.inner.permits.close();
+    harness.store.before_replace.open();
+    assert!(matches!(flight.outcome().await, Outcome::Kept(_)));
+    harness.clock.advance(LEASE * 2);
+    assert!(harness.claim(&key).await.taken_over);
+}
+
+/// The next claim says nothing of the holder that died.
+#[tokio::test]
+async fn a_claim_that_is_not_used_leaves_its_mark() {
+    let harness = Harness::with(1).await;
+    let key = harness.login().await;
+    let before = harness.stored(&key).await;
+    harness.clock.advance(Duration::from_secs(1));
+    let stored = harness.sessions.get(&key).await.unwrap().unwrap();
+    let renewed = |session: &mut Session| {
+        session.tokens = session_of("second", &harness.clock).tokens;
+        Due::Unchanged
+    };
+    harness.sessions.update(&key, stored, renewed).await.unwrap();
+    let _dies = harness.claim(&key).await;
+    harness.clock.advance(LEASE);
+    // For a request that has seen the former token, there is nothing to do.
+    assert_eq!(
+        harness.tokens.fly(key, &before).outcome().await,
+        Outcome::Refreshed
+    );
+    assert_eq!(harness.requests(), 0);
+    assert!(harness.stored(&key).await.tokens.uncertain);
+    assert!(!harness.claim(&key).await.taken_over);
 }

@@ -40,6 +40,8 @@ pub(crate) struct Held {
     /// Between the read and the answer.
     pub(crate) after_get: Gate,
     pub(crate) before_replace: Gate,
+    /// Writes fail.
+    pub(crate) replaces_fail: AtomicBool,
     /// Removals fail.
     pub(crate) removes_fail: AtomicBool,
     /// Changes may be missed unnoticed.
@@ -90,6 +92,7 @@ impl HeldStore {
             after_insert: Gate::new(),
             after_get: Gate::new(),
             before_replace: Gate::new(),
+            replaces_fail: AtomicBool::new(false),
             removes_fail: AtomicBool::new(false),
             is_out_of_touch: AtomicBool::new(false),
             read: AtomicUsize::new(0),
@@ -139,6 +142,9 @@ impl SessionStore for HeldStore {
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
         async move {
             self.before_replace.pass().await;
+            if self.replaces_fail.load(Ordering::SeqCst) {
+                return Err(StoreError::Unavailable("writes fail".into()).into());
+            }
             self.replaced.fetch_add(1, Ordering::SeqCst);
             self.memory.replace(key, expected, session, due).await
         }
@@ -154,6 +160,9 @@ impl SessionStore for HeldStore {
     ) -> BoxFuture<'a, Result<Version, ReplaceError>> {
         async move {
             self.before_replace.pass().await;
+            if self.replaces_fail.load(Ordering::SeqCst) {
+                return Err(StoreError::Unavailable("writes fail".into()).into());
+            }
             self.replaced.fetch_add(1, Ordering::SeqCst);
             self.memory.complete(lease, expected, session, due).await
         }
