@@ -159,7 +159,7 @@ async fn examine(
     };
     let local = server::check(config, report).await;
     let served = jwks::check(&context, &keys, local, report).await;
-    let Some(metadata) = provider::check(&context, report).await else {
+    let Some(metadata) = provider::check(&context, &keys, report).await else {
         return;
     };
     if matches!(keys, KeysFound::Broken(_)) {

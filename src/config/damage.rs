@@ -35,6 +35,10 @@ enum Damage {
     Reference(String),
     /// `Bearer` before a token.
     Scheme,
+    /// The answer of an admin API, which contains the token.
+    Answer,
+    /// The path of a mounted secret.
+    Mounted,
     /// An issuer with the place of its metadata.
     WellKnown(String),
 }
@@ -153,12 +157,17 @@ fn shape(variable: &Variable, text: &str) -> Option<Damage> {
                 .is_some_and(|start| start.eq_ignore_ascii_case("bearer "));
             // `<paste the token>` of a template does no harm until it is needed; then the IdP refuses it.
             let is_placeholder = text.starts_with('<') && text.ends_with('>');
+            // Neither character occurs in a token.
+            let is_answer = text.starts_with('{') && text.ends_with('}');
             match (scheme, has_blank) {
+                _ if is_answer => Some(Damage::Answer),
+                _ if is_mounted(text) => Some(Damage::Mounted),
                 (true, _) => Some(Damage::Scheme),
                 (_, true) if !is_placeholder => Some(Damage::Blank),
                 _ => None,
             }
         }
+        Kind::Secret if is_mounted(text) => Some(Damage::Mounted),
         Kind::Url | Kind::Origin if has_blank && variable.public => Some(Damage::Blank),
         Kind::Url if variable.name == "OIDC_ISSUER" => {
             let issuer = text.split_once(WELL_KNOWN)?.0;
@@ -179,6 +188,11 @@ fn shape(variable: &Variable, text: &str) -> Option<Damage> {
         Kind::Files if text.contains(';') => Some(Damage::Semicolons),
         _ => None,
     }
+}
+
+/// Whether the value is a path below the folder in which containers see their secrets.
+fn is_mounted(text: &str) -> bool {
+    text.starts_with("/run/secrets/")
 }
 
 // === impl Damage ===
@@ -230,6 +244,14 @@ impl Damage {
             Self::Scheme => Complaint::new(
                 "begins with `Bearer`, which is not part of the token",
                 "leave the token alone in it",
+            ),
+            Self::Answer => Complaint::new(
+                "is a JSON object, and not a token",
+                "write the token alone, which is a member of that object",
+            ),
+            Self::Mounted => Complaint::new(
+                "is the path of a file, and not the secret in it",
+                format!("set {}_FILE to this path instead", variable.name),
             ),
             Self::WellKnown(issuer) => Complaint::new(
                 "is the address of the metadata, and not the issuer",

@@ -79,6 +79,12 @@ pub(super) fn list(text: &str) -> Result<Vec<String>, Complaint> {
             .map(ToOwned::to_owned)
             .collect()
     };
+    if entries.first().is_some_and(|entry| entry == "-") {
+        return Err(Complaint::new(
+            "has `-` before its entries, as a list in YAML",
+            "separate them with commas alone: a block (`|` or `>`) of a compose file is text, and no list",
+        ));
+    }
     if entries.len() > MAX_ENTRIES {
         return Err(Complaint::new(
             format!("has {} entries", entries.len()),
@@ -188,6 +194,8 @@ mod tests {
             assert!(list(text).is_err(), "{text}");
         }
         assert!(list(&"a ".repeat(1_001)).is_err());
+        assert!(list("- a\n- b").is_err());
+        assert_eq!(list("a - b").unwrap(), ["a", "-", "b"]);
     }
 
     #[test]

@@ -149,10 +149,15 @@ fn scopes(reader: &mut Reader) -> Vec<String> {
         }
     }
     if !scopes.iter().any(|scope| scope == "openid") {
+        let fix = if scopes.iter().any(|scope| scope.eq_ignore_ascii_case("openid")) {
+            "write scopes as the IdP does: capital letters count, and `openid` has none"
+        } else {
+            "add `openid`"
+        };
         reader.complain(
             "OIDC_SCOPES",
             "lacks `openid`, without which no ID token is issued and nobody can log in",
-            "add `openid`",
+            fix,
         );
     }
     scopes

@@ -97,7 +97,7 @@ impl NoFolder {
         is_full.then_some(Self::Full)
     }
 
-    /// What to say of `path`, to which the start writes `purpose`.
+    /// The message about `path`, to which the start writes `purpose`.
     pub(super) fn text(&self, path: &Path, purpose: &str) -> String {
         let path = path.display();
         match self {

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::{
     Context,
     finding::{Check, Kind, Report},
+    own::KeysFound,
     text::clean,
 };
 use crate::{
@@ -20,7 +23,11 @@ use crate::{
 const LARGEST_DIFFERENCE: i64 = 30;
 
 /// Discovery, issuer and clock. `None` if the further checks lack the metadata.
-pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<Arc<Metadata>> {
+pub(super) async fn check(
+    context: &Context<'_>,
+    keys: &KeysFound,
+    report: &mut Report,
+) -> Option<Arc<Metadata>> {
     let provider = context.parts.relying_party.provider();
     let metadata = match provider.discover().await {
         Ok(metadata) => metadata,
@@ -38,7 +45,13 @@ pub(super) async fn check(context: &Context<'_>, report: &mut Report) -> Option<
     }
     match provider.keys().await {
         Ok(set) => {
-            if metadata.confused.is_empty() {
+            // A key that is called by the thumbprint of ours is ours.
+            if keys
+                .found()
+                .is_some_and(|ours| set.contains(&ours.signing_thumbprint()))
+            {
+                own_keys(&metadata.jwks_uri, report);
+            } else if metadata.confused.is_empty() {
                 report.ok(Check::Discovery, reached);
             }
             if let Some(keys) = set.broken() {
@@ -153,6 +166,20 @@ fn no_keys(error: &JwksError, report: &mut Report) {
     };
     let what = "the IdP's own keys cannot be used, so nobody could log in";
     report.explain(kind, Check::Discovery, what, error);
+}
+
+/// The address of the IdP's keys leads to this server's.
+fn own_keys(url: &Url, report: &mut Report) {
+    report.fail(
+        Kind::Wrong,
+        Check::Discovery,
+        "the IdP's keys are read from this server, so that nobody could log in",
+        clean(&format!("the keys at {url} are this server's own, and the IdP signs with others")),
+        fix!(
+            "remove {} if it is set: the IdP's metadata name the address of its keys; correct jwks_uri there otherwise",
+            Knob::ProviderKeys
+        ),
+    );
 }
 
 /// A setting names it with the address of another one.

@@ -68,6 +68,14 @@ const DAMAGED: &[(&str, &str, &str)] = &[
     ("DCR_IAT", " token", "contains a blank"),
     ("DCR_IAT", "Bearer token", "begins with `Bearer`"),
     ("BOOTSTRAP_ADMIN_TOKEN", "bearer token", "begins with `Bearer`"),
+    ("DCR_IAT", "{\"token\": \"abc\"}", "is a JSON object"),
+    ("DCR_IAT", "{\"token\":\"abc\"}", "is a JSON object"),
+    ("DCR_IAT", "/run/secrets/dcr_iat", "is the path of a file"),
+    (
+        "AUTH_CLIENT_SECRET",
+        "/run/secrets/client_secret",
+        "is the path of a file",
+    ),
     (
         "DCR_REDIRECT_URIS",
         "https://a.example/x;https://b.example/x",

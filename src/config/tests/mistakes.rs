@@ -142,6 +142,18 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "add `openid`",
     ),
     (
+        &[("OIDC_SCOPES", "OpenID email")],
+        "OIDC_SCOPES",
+        "lacks `openid`",
+        "capital letters",
+    ),
+    (
+        &[("DCR_REDIRECT_URIS", "- https://a.example/auth/callback")],
+        "DCR_REDIRECT_URIS",
+        "before its entries",
+        "commas",
+    ),
+    (
         &[("OIDC_SCOPES", "openid \"email\"")],
         "OIDC_SCOPES",
         "not a scope",

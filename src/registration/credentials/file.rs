@@ -77,10 +77,16 @@ impl CredentialsFile {
 
     fn try_lock(&self) -> Result<Option<Lock>, CredentialsError> {
         let path = private_file::lock_of(&self.path);
-        let lock = FileLock::attempt(&path).map_err(|cause| CredentialsError::Lock {
-            path,
-            cause: cause.to_string(),
-        })?;
+        let made = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => private_file::make_folder(folder),
+            _ => Ok(()),
+        };
+        let lock = made
+            .and_then(|()| FileLock::attempt(&path))
+            .map_err(|cause| CredentialsError::Lock {
+                path,
+                cause: cause.to_string(),
+            })?;
         Ok(lock.map(|lock| {
             self.clean_up();
             Lock::new(lock)

@@ -133,15 +133,17 @@ async fn no_file_is_no_record() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_missing_is_named_with_the_variables() {
-    let file = CredentialsFile::new("/nonexistent/folder/bff_client.json".into());
+async fn a_folder_that_cannot_be_made_is_named_with_its_knobs() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let file = CredentialsFile::new(dir.path().join("file/folder/bff_client.json"));
     for error in [
         file.prove_writable().await.unwrap_err(),
         file.store(&full()).await.unwrap_err(),
         file.lock(&SystemClock).await.unwrap_err(),
     ] {
         let text = error.told();
-        assert!(text.contains("/nonexistent/folder/bff_client.json"), "{text}");
+        assert!(text.contains("/file/folder/bff_client.json"), "{text}");
         assert!(text.contains("[CredentialsPath]"), "{text}");
     }
 }

@@ -4,6 +4,7 @@ use devstack_idp::{Endpoint, Fault};
 use serde_json::json;
 
 use super::Harness;
+use crate::support::Stack;
 
 #[tokio::test]
 async fn endpoints_that_lead_nowhere() {
@@ -25,6 +26,42 @@ async fn endpoints_that_lead_nowhere() {
         let what = found.row("discovery")["what"].to_string();
         assert_eq!(what.contains("nobody could log in"), prevents_logins, "{what}");
     }
+}
+
+/// The address of our keys in the place of the one of the IdP's: they are readable, and verify no ID token.
+#[tokio::test]
+async fn our_own_keys_in_the_place_of_the_idps() {
+    let harness = Harness::start().await;
+    let own = format!("{}/.well-known/jwks.json", harness.stack.variable("BFF_BASE_URL"));
+    let found = harness.check(&[("OIDC_JWKS_URL", &own)]).await;
+    assert_eq!(found.code, 1, "{:#}", found.report);
+    assert_eq!(found.failed(), ["discovery"], "{:#}", found.report);
+    found.blames("discovery", &["read from this server", "remove OIDC_JWKS_URL"]);
+}
+
+/// Addresses that follow from a setting have the cause of that setting.
+#[tokio::test]
+async fn addresses_that_follow_from_others() {
+    let harness = Harness::of(Stack::builder().set("BFF_BASE_URL", "")).await;
+    let uris = harness.stack.variable("DCR_REDIRECT_URIS");
+    let moved = uris.replacen("127.0.0.1", "[::1]", 1);
+    let found = harness.check(&[("DCR_REDIRECT_URIS", &moved)]).await;
+    assert_eq!(found.failed(), ["redirect_uris"], "{:#}", found.report);
+    found.blames("redirect_uris", &["correct DCR_REDIRECT_URIS"]);
+    found.says("registration", "ok", &[]);
+
+    let harness = Harness::start().await;
+    let keys = format!("{}/.well-known/jwks.json", harness.stack.variable("BFF_BASE_URL"));
+    let other = [
+        ("BFF_BASE_URL", "http://other.localhost:8000"),
+        ("DCR_JWKS_URI", &keys),
+    ];
+    let found = harness.check(&other).await;
+    assert_eq!(found.failed(), ["registration"], "{:#}", found.report);
+    found.blames(
+        "registration",
+        &["backchannel_logout_uri", "put BFF_BASE_URL back"],
+    );
 }
 
 /// Requests that the server would send in a form that the IdP does not take.

@@ -172,3 +172,23 @@ async fn folders_that_are_made_are_named() {
     started.terminate();
     started.ended().await;
 }
+
+/// The doctor says that the start makes the folder.
+#[tokio::test]
+async fn a_folder_of_the_credentials_alone_is_made() {
+    let stack = never_started().await;
+    let folder = stack.folder().join("state/of/client");
+    let file = folder.join("client.json").display().to_string();
+    let changes = [("BFF_CLIENT_CRED_PATH", file.as_str())];
+    let found = check(&stack, &changes).await;
+    assert_eq!(found.failed(), [] as [&str; 0], "{:#}", found.report);
+    let notes = found.report["notes"].to_string();
+    assert!(notes.contains("correct BFF_CLIENT_CRED_PATH"), "{notes}");
+    assert!(!folder.exists());
+    let mut server = start(&stack, &changes);
+    server.says("Client registered: ").await;
+    let mode = fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    server.terminate();
+    server.ended().await;
+}

@@ -1,7 +1,7 @@
 //! The fields of the registration that have a row of their own, and the others.
 
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Origin, Url};
 
 use super::{
     super::{
@@ -21,6 +21,12 @@ const LOGOUT_URIS: &str = "post_logout_redirect_uris";
 pub(super) const SCOPE: &str = "scope";
 pub(super) const METHOD: &str = "token_endpoint_auth_method";
 pub(super) const ALGORITHM: &str = "token_endpoint_auth_signing_alg";
+const BACKCHANNEL_LOGOUT: &str = "backchannel_logout_uri";
+const OF_A_HOST: [&str; 3] = [
+    BACKCHANNEL_LOGOUT,
+    "frontchannel_logout_uri",
+    "initiate_login_uri",
+];
 pub(super) const KEYS: [&str; 2] = ["jwks", "jwks_uri"];
 
 /// The fix of most differences.
@@ -90,7 +96,7 @@ pub(super) fn compared(context: &Context<'_>, client: &Inspected, report: &mut R
             ),
         );
     }
-    others(client, report);
+    others(context, client, report);
 }
 
 /// An IdP with profiles refuses a method that the client's does not allow.
@@ -205,12 +211,22 @@ fn registered_scopes(client: &Inspected, current: &Map<String, Value>, report: &
 }
 
 /// Every other difference, in the row of the registration.
-fn others(client: &Inspected, report: &mut Report) {
+fn others(context: &Context<'_>, client: &Inspected, report: &mut Report) {
     let moved = report.failed(&[Check::RedirectUris]).is_some();
+    let first = unregistered_first(client);
+    // Without another setting, they are at the origin of the first redirect URI.
+    let of_first: Vec<&str> = client
+        .changes
+        .iter()
+        .filter(|change| first.is_some() && origin_of(change.to.as_ref()) == first)
+        .map(|change| change.field.as_str())
+        .filter(|field| OF_A_HOST.contains(field))
+        .collect();
     let own_row = |field: &str| {
         [METHOD, ALGORITHM].contains(&field)
             // They follow from the redirect URIs, and change with them.
             || moved && field == LOGOUT_URIS
+            || of_first.contains(&field)
             || KEYS.contains(&field)
             || matches!(&client.reading, Reading::Read(_)) && [REDIRECT_URIS, SCOPE].contains(&field)
     };
@@ -239,7 +255,15 @@ fn others(client: &Inspected, report: &mut Report) {
             Check::Registration,
             what,
             texts.join("; "),
-            repair(client),
+            if moved_with_base(context, &changes) {
+                fix!(
+                    "put {} back if it was changed by mistake; else {}",
+                    Knob::BaseUrl,
+                    repair(client)
+                )
+            } else {
+                repair(client)
+            },
         );
     } else if !has_failed {
         let id = &client.client_id;
@@ -264,6 +288,32 @@ fn others(client: &Inspected, report: &mut Report) {
             ),
         }
     }
+}
+
+/// The origin of the first redirect URI, if the provider does not have that one.
+fn unregistered_first(client: &Inspected) -> Option<Origin> {
+    let Reading::Read(current) = &client.reading else {
+        return None;
+    };
+    let wanted = client.wanted.fields().get(REDIRECT_URIS).map(items)?;
+    let there = current.get(REDIRECT_URIS).map(items).unwrap_or_default();
+    let first = wanted.first().filter(|uri| !there.contains(uri))?;
+    Some(Url::parse(first).ok()?.origin())
+}
+
+/// Whether an address among `changes` is one below the own base URL.
+fn moved_with_base(context: &Context<'_>, changes: &[&Change]) -> bool {
+    let Some(base) = &context.config.server.base_url else {
+        return false;
+    };
+    changes
+        .iter()
+        .filter(|change| change.field == BACKCHANNEL_LOGOUT)
+        .any(|change| origin_of(change.to.as_ref()) == Some(base.url().origin()))
+}
+
+fn origin_of(uri: Option<&Value>) -> Option<Origin> {
+    Some(Url::parse(uri?.as_str()?).ok()?.origin())
 }
 
 fn value(value: Option<&Value>) -> String {
