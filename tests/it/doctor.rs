@@ -16,6 +16,7 @@ mod register;
 mod report;
 mod reviewed;
 mod rights;
+mod space;
 mod starts;
 
 use std::path::Path;

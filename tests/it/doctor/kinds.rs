@@ -62,12 +62,13 @@ const KEY_FILES: [Kind; 4] = [
 ];
 
 /// The needs of a start.
-const NEEDS: [Kind; 5] = [
+const NEEDS: [Kind; 6] = [
     ("rights of folders", &[("folders_that_cannot_be_written", 3)]),
     (
         "files of sessions",
         &[("files_of_sessions_that_cannot_be_used", 6)],
     ),
+    ("free space", &[("folders_on_a_disk_without_space", 3)]),
     ("descriptors", &[("a_low_limit_of_open_files", 3)]),
     ("addresses", &[("addresses_that_cannot_be_listened_on", 4)]),
     (
@@ -80,7 +81,7 @@ const NEEDS: [Kind; 5] = [
 ];
 
 /// Facts that belong together.
-const FACTS: [Kind; 9] = [
+const FACTS: [Kind; 10] = [
     (
         "a client that was deleted",
         &[("a_client_that_was_deleted_at_the_idp", 3)],
@@ -120,6 +121,10 @@ const FACTS: [Kind; 9] = [
         ],
     ),
     (
+        "a container's view",
+        &[("rows_that_differ_outside_of_a_container_are_marked", 5)],
+    ),
+    (
         "routes that cannot work",
         &[("routes_that_cannot_work_are_noted_everywhere", 4)],
     ),
@@ -143,7 +148,7 @@ const EXPERIMENTS: [Kind; 5] = [
     ),
 ];
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     include_str!("answers.rs"),
     include_str!("authority.rs"),
     include_str!("breaks.rs"),
@@ -152,6 +157,7 @@ const SOURCES: [&str; 9] = [
     include_str!("experiments.rs"),
     include_str!("outages.rs"),
     include_str!("report.rs"),
+    include_str!("space.rs"),
     include_str!("starts.rs"),
 ];
 
