@@ -141,6 +141,12 @@ impl Refused {
         }
     }
 
+    /// Whether the place that lacks the right belongs to another user, such as a folder of the system.
+    #[must_use]
+    pub fn is_of_another_user(&self) -> bool {
+        matches!(&self.0.denial, Some(Denial::Mode(obstacle)) if obstacle.owner != us())
+    }
+
     /// The change that gives the right; `None` if no right is lacking.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {

@@ -23,7 +23,7 @@ use crate::{
     config::{Config, StateStore, StoreKind},
     diagnostic::{Explain, Explained, Fix, Knob, fix},
     keys::{GenerateError, KeyringError, KeysError},
-    private_file::{self, folder_of},
+    private_file::{self, Guard, folder_of},
     registration::{CredentialsError, RegistrationError},
     seal::Sealer,
     session::{DiskError, DiskStore, RedisStore},
@@ -78,10 +78,20 @@ impl Explain for Unmet {
                 rustix::process::geteuid().as_raw().to_string(),
                 access::quoted(path)
             ),
-            NoFolder::Refused(refused) => refused.remedy().map_or_else(
-                || fix!("correct {}", knob),
-                |remedy| fix!("{}; or set {} to a place in another folder", remedy, knob),
-            ),
+            NoFolder::Refused(refused) => match refused.remedy() {
+                None => fix!("correct {}", knob),
+                Some(remedy) if refused.is_of_another_user() => {
+                    fix!("set {} to a place in a folder of this user; or {}", knob, remedy)
+                }
+                Some(remedy) => fix!("{}; or set {} to a place in another folder", remedy, knob),
+            },
+            NoFolder::Exposed(exposed) => {
+                fix!(
+                    "set {} to a place in another folder; or {}",
+                    knob,
+                    exposed.remedy()
+                )
+            }
             NoFolder::ReadOnly => fix!(
                 "set {} to a place on a mount that can be written, or mount this one without `ro`",
                 knob
@@ -94,7 +104,17 @@ impl Explain for Unmet {
 /// The unmet needs of the start for files. Blocks on the file system.
 #[must_use]
 pub fn unmet(config: &Config) -> Vec<Unmet> {
-    let mut unmet: Vec<Unmet> = written(config).iter().filter_map(Written::unmet).collect();
+    let mut unmet: Vec<Unmet> = Vec::new();
+    let mut told: Vec<&Path> = Vec::new();
+    for written in written(config) {
+        // What is wrong with a folder is wrong for everything in it.
+        if !told.contains(&written.folder)
+            && let Some(found) = written.unmet(config.keys.options.guard)
+        {
+            told.push(written.folder);
+            unmet.push(found);
+        }
+    }
     let state = &config.keys.state_dir;
     unmet.extend(
         session_secret::look(&config.session, state)
@@ -123,7 +143,7 @@ pub fn keeps_in_memory(config: &Config) -> Option<Explained> {
         NoFolder::ReadOnly => Errno::ROFS,
         NoFolder::Refused(_) | NoFolder::Missing { .. } => Errno::ACCESS,
         NoFolder::Kernel(_) => Errno::PERM,
-        NoFolder::File(_) | NoFolder::Full => return None,
+        NoFolder::File(_) | NoFolder::Full | NoFolder::Exposed(_) => return None,
     };
     let cause = io::Error::from(cause);
     falls_back(&file, &cause).then(|| in_memory(&file, &cause))
@@ -268,12 +288,13 @@ fn written(config: &Config) -> Vec<Written<'_>> {
 // === impl Written ===
 
 impl Written<'_> {
-    fn unmet(&self) -> Option<Unmet> {
+    fn unmet(&self, guard: Guard) -> Option<Unmet> {
+        let exposed = || guard.folder(self.folder).err().map(NoFolder::Exposed);
         Some(Unmet::Folder {
             knob: self.knob,
             path: self.folder.to_owned(),
             purpose: self.purpose,
-            why: NoFolder::of(self.folder)?,
+            why: NoFolder::of(self.folder).or_else(exposed)?,
         })
     }
 }

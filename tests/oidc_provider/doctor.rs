@@ -98,5 +98,5 @@ async fn an_initial_access_token_is_tried_without_being_spent() {
 
     let (code, text) = stack.run(&["register"], &[("BFF_BASE_URL", "")]).await;
     assert_eq!(code, 77, "{text}");
-    assert!(text.contains("mint one at the IdP"), "{text}");
+    assert!(text.contains("mint an initial access token at the IdP"), "{text}");
 }

@@ -7,7 +7,10 @@ use std::{
 
 use rustix::fs::{Access, AtFlags, CWD, accessat, statfs, statvfs};
 
-use crate::access::{Need, Refused};
+use crate::{
+    access::{Need, Refused},
+    private_file::Exposed,
+};
 
 /// The start writes a few kilobytes; a disk with less than this is full, in bytes.
 const LEAST_SPACE: u64 = 1 << 20;
@@ -50,6 +53,8 @@ pub enum NoFolder {
     ReadOnly,
     /// Its disk is full.
     Full,
+    /// Others can use it, and the start puts nothing secret there.
+    Exposed(Exposed),
 }
 
 // === impl NoFolder ===
@@ -125,6 +130,7 @@ impl NoFolder {
             Self::ReadOnly => {
                 format!("{path} is on a read-only mount, and the start writes {purpose} there")
             }
+            Self::Exposed(exposed) => format!("{path} is no place for {purpose}: {exposed}"),
             Self::Full => format!("the disk of {path} is full, and the start writes {purpose} there"),
         }
     }

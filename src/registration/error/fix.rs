@@ -36,8 +36,8 @@ impl Explain for RegistrationError {
                 Knob::ClientId
             ),
             Self::NoToken { .. } => fix!(
-                "mint one at the IdP (for one use) and set {}, or set {}; if the IdP registers without a token, set \
-                 {}; if this client is registered already, restore {} instead",
+                "mint an initial access token at the IdP (for one use) and set {}, or set {}; if the IdP registers without \
+                 a token, set {}; if this client is registered already, restore {} instead",
                 Knob::InitialAccessToken,
                 Knob::AdminToken,
                 Knob::InitialAccessToken.to("none"),

@@ -90,6 +90,21 @@ async fn a_folder_in_which_no_file_of_sessions_can_be_made() {
     assert!(!notes.contains("sessions are kept"), "{notes}");
 }
 
+/// Before there is a key in it.
+#[tokio::test]
+async fn a_folder_for_a_key_that_others_can_write() {
+    let stack = never_started().await;
+    let folder = stack.folder().join("open");
+    fs::create_dir(&folder).unwrap();
+    let key = folder.join("a.pem");
+    let changes = [("BFF_JWT_SIGNING_KEY", key.to_str().unwrap())];
+    for mode in [0o777, 0o770, 0o772] {
+        let parts = ["others can write its folder", "BFF_JWT_SIGNING_KEY", "chmod go-w"];
+        let said = agree_bound(&stack, &changes, "configuration", &parts);
+        with_mode(&folder, mode, said).await;
+    }
+}
+
 /// The state folder exists, and only its mode is wrong.
 #[tokio::test]
 async fn a_folder_of_the_state_that_cannot_be_written() {

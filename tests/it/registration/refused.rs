@@ -117,7 +117,7 @@ async fn missing_credentials_say_what_to_mint() {
         &[
             "no client credentials in",
             "bff_client.json",
-            "mint one at the IdP",
+            "mint an initial access token at the IdP",
             "DCR_IAT",
             "BOOTSTRAP_ADMIN_TOKEN",
         ],

@@ -260,7 +260,7 @@ async fn a_refusal_exits_with_77_and_a_broken_file_with_64() {
         &[
             "ERROR",
             "no client credentials in",
-            "fix: mint one at the IdP",
+            "fix: mint an initial access token at the IdP",
             "DCR_IAT",
         ],
     );
