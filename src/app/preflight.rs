@@ -107,7 +107,7 @@ pub fn unmet(config: &Config) -> Vec<Unmet> {
     let mut unmet: Vec<Unmet> = Vec::new();
     let mut told: Vec<&Path> = Vec::new();
     for written in written(config) {
-        // What is wrong with a folder is wrong for everything in it.
+        // A fault of a folder is one of everything in it.
         if !told.contains(&written.folder)
             && let Some(found) = written.unmet(config.keys.options.guard)
         {
