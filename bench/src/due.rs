@@ -1,7 +1,7 @@
 //! Many sessions whose tokens are due within one minute: how fast a server renews them.
 //!
 //! An RSA signature costs a core up to a millisecond, so that with RS256 the signatures are the limit; with ES256 it is the
-//! provider, whose token endpoint takes its time here.
+//! provider, whose token endpoint takes its time here. Both limits are measured in the same run.
 
 mod renewer;
 mod stub;
@@ -35,6 +35,9 @@ const CONCURRENCY: usize = 32;
 
 /// An endpoint that takes so long for an answer can give [`CONCURRENCY`] of them in that time.
 const SLOW: Duration = Duration::from_millis(25);
+
+/// So long the answers of the slow endpoint are counted.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// So long the signatures of a core are counted.
 const SIGNING: Duration = Duration::from_secs(5);
@@ -90,7 +93,8 @@ pub(super) async fn run(count: usize, only: &str) -> Result<()> {
     ];
     let signatures = signatures_per_second().await?;
     let concurrency = f64::from(u32::try_from(CONCURRENCY)?);
-    let endpoint = concurrency / SLOW.as_secs_f64();
+    say("counting the answers of the slow endpoint");
+    let endpoint = answers_per_second().await?;
     let mut gates = Vec::new();
     let mut rows = vec![
         format!(
@@ -255,6 +259,34 @@ async fn server(case: Case, folder: &Path, issuer: &str) -> Result<Server> {
         .env("LOG_LEVEL", "warn");
     case.store.configure(&mut command);
     Server::start_anywhere(command, port).await
+}
+
+/// How many answers of the slow endpoint [`CONCURRENCY`] callers get in a second who do nothing but ask.
+async fn answers_per_second() -> Result<f64> {
+    let provider = provider(SLOW).await?;
+    let url = Url::parse(&format!("http://127.0.0.1:{}/token", provider.port()))?;
+    let end = SystemClock.now().saturating_add(ASKING);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..CONCURRENCY {
+        callers.spawn(ask_until(end, url.clone()));
+    }
+    while let Some(caller) = callers.join_next().await {
+        caller?.map_err(|error| error.to_string())?;
+    }
+    let url = Url::parse(&format!("http://127.0.0.1:{}/counts", provider.port()))?;
+    Ok(serde_json::from_slice::<Counts>(&fetch(&url).await?)?.rate())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a measurement is on the other side of the wire"
+)]
+async fn ask_until(end: Timestamp, url: Url) -> std::result::Result<(), reqwest::Error> {
+    let client = reqwest::Client::new();
+    while SystemClock.now() < end {
+        client.post(url.clone()).send().await?.bytes().await?;
+    }
+    Ok(())
 }
 
 /// The same over sessions in memory.

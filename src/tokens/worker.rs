@@ -33,9 +33,8 @@ impl Tokens {
             while under_way.try_join_next().is_some() {}
             let at_once = self.inner.options.concurrency;
             let free = at_once.saturating_mul(AHEAD).saturating_sub(under_way.len());
-            // A claim costs the store about the same for one session as for many. Very many at a time would delay what is
-            // under way.
-            let free = if free > at_once / 2 { free } else { 0 };
+            // A claim costs the store about the same for one session as for many.
+            let free = if free >= at_once { free } else { 0 };
             let claimed = self.claim(free).await;
             let more_may_be_due = free > 0 && claimed.len() == free;
             for claimed in claimed {

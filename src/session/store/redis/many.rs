@@ -33,8 +33,8 @@ const STRIDE: usize = 256;
 /// The minimum number to check, if there are as many.
 const MIN_STRIDE: usize = 16;
 
-/// The minimum number of due sessions that a shard names. With this many, the 64 shards name some 30 in order.
-const MIN_DUE_STRIDE: usize = 3;
+/// The minimum number of due sessions that a shard names. With this many, the 64 shards name some 40 in order.
+const MIN_DUE_STRIDE: usize = 4;
 
 /// A session in an index by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +110,7 @@ impl Inner {
                 return Ok(claimed);
             }
             // Each shard names few, because together they name far more than are wanted.
-            let stride = (wanted / 12).max(MIN_DUE_STRIDE);
+            let stride = (wanted / 16).max(MIN_DUE_STRIDE);
             let mut due = self
                 .earliest(|shard| self.names.due(shard), |_| 0, stride)
                 .await?;
