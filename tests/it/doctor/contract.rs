@@ -210,7 +210,7 @@ async fn neither_credentials_nor_token() {
         &[
             "no client credentials in",
             "bff_client.json",
-            "mint one",
+            "mint an initial access token",
             "DCR_IAT",
         ],
     );
