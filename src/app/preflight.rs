@@ -184,7 +184,8 @@ pub(super) fn why(config: &Config, error: StartError) -> StartError {
     let is_of_files = match &error {
         StartError::Keys(error) => matches!(
             error,
-            KeysError::Generate(GenerateError::Write { .. })
+            KeysError::Exposed { .. }
+                | KeysError::Generate(GenerateError::Write { .. })
                 | KeysError::Keyring(KeyringError::NotWritable { .. } | KeyringError::Unreadable(_))
         ),
         StartError::SessionSecret(error) => matches!(error, SessionSecretError::File { .. }),
