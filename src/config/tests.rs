@@ -535,6 +535,27 @@ fn a_secret_may_be_removed_once_credentials_exist() {
     assert!(problem(&other).message.contains("cannot be read"));
 }
 
+/// Emptying the file is a way to remove a secret that was needed once.
+#[test]
+fn an_empty_secret_file_is_told_while_the_secret_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, credentials) = (folder.path().join("iat"), folder.path().join("bff_client.json"));
+    private_file::replace(&file, b"\n").unwrap();
+    let more = [
+        ("DCR_IAT_FILE", file.to_str().unwrap()),
+        ("BFF_CLIENT_CRED_PATH", credentials.to_str().unwrap()),
+        ("DCR_REDIRECT_URIS", "https://app.example/auth/callback"),
+    ];
+    let told = || warnings(&more).join("\n");
+    let text = told();
+    assert!(
+        text.contains("DCR_IAT_FILE: the file ") && text.contains("is empty; the value counts as unset"),
+        "{text}"
+    );
+    fs::write(&credentials, "{}").unwrap();
+    assert!(!told().contains("is empty"));
+}
+
 #[test]
 fn no_initial_access_token_may_be_needed() {
     let uris = ("DCR_REDIRECT_URIS", "https://app.example/auth/callback");

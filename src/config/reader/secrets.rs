@@ -15,7 +15,7 @@ use crate::secret::Secret;
 impl Reader {
     /// The secret `name`, from the variable or from the file that is named for it. An empty file counts as unset.
     pub(in crate::config) fn secret(&mut self, name: &'static str) -> Option<Secret> {
-        let secret = self.secret_as_found(name)?;
+        let secret = self.secret_as_found(name, true)?;
         match damage::complaint(catalogue::find(name)?, secret.expose(), false) {
             None => Some(secret),
             Some(complaint) => {
@@ -26,7 +26,7 @@ impl Reader {
         }
     }
 
-    fn secret_as_found(&mut self, name: &'static str) -> Option<Secret> {
+    fn secret_as_found(&mut self, name: &'static str, is_needed: bool) -> Option<Secret> {
         let path = match &self.values.get(name)?.content {
             Content::Text(text) => return Some(Secret::from(text.as_str())),
             Content::List(_) | Content::Refused => return None,
@@ -34,8 +34,15 @@ impl Reader {
         };
         match read_secret(&path, self.guard) {
             Ok(SecretFile { secret, exposed }) => {
-                if let (Some(exposed), Some(label)) = (exposed, self.source(name).map(ToString::to_string)) {
-                    self.warn(label, format!("{}: {exposed}", shown(&path.to_string_lossy())));
+                let label = self.label(name);
+                let file = shown(&path.to_string_lossy());
+                if let Some(exposed) = exposed {
+                    self.warn(label, format!("{file}: {exposed}"));
+                } else if secret.is_none() && is_needed {
+                    self.warn(
+                        label,
+                        format!("the file {file} is empty; the value counts as unset"),
+                    );
                 }
                 secret
             }
@@ -61,10 +68,11 @@ impl Reader {
         {
             return None;
         }
-        if done
-            && let Some(secret) = self.secret_as_found(name)
-            && let Some(damage) = damage::complaint(catalogue::find(name)?, secret.expose(), false)
-        {
+        if !done {
+            return self.secret(name);
+        }
+        let secret = self.secret_as_found(name, false)?;
+        if let Some(damage) = damage::complaint(catalogue::find(name)?, secret.expose(), false) {
             let label = self.label(name);
             self.warn(
                 label,
@@ -75,6 +83,6 @@ impl Reader {
             );
             return None;
         }
-        self.secret(name)
+        Some(secret)
     }
 }
