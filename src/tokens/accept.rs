@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, future};
 use super::{
     Inner,
     fate::Answer,
-    refresh::{Attempt, Failure},
+    refresh::{Attempt, Failure, is_of},
     revocations::Grant,
 };
 use crate::{
@@ -237,12 +237,6 @@ impl Inner {
             self.revocations.start(Grant::from(&session.tokens));
         }
     }
-}
-
-/// Whether the answer is for the tokens of `session`. If another process has renewed them meanwhile, from what this one
-/// stored before an answer of the store was lost, or because this one was late, then the answer is older than they are.
-fn is_of(generation: Timestamp, session: &Session) -> bool {
-    session.tokens.access_obtained_at == generation
 }
 
 /// Notes the rotated refresh token.

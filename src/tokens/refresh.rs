@@ -124,7 +124,7 @@ impl Inner {
         loop {
             let (stored, held_for) = match self.sessions.claim(key, self.options.lease).await? {
                 Claim::Gone => return Ok(Turn::Over(Outcome::Ended)),
-                Claim::Claimed(claimed) if is_of(generation, &claimed.stored) => {
+                Claim::Claimed(claimed) if is_of(generation, &claimed.stored.session) => {
                     return Ok(Turn::Mine(claimed));
                 }
                 Claim::Claimed(claimed) => {
@@ -133,7 +133,7 @@ impl Inner {
                 }
                 Claim::Held(stored, held_for) => (stored, held_for),
             };
-            if !is_of(generation, &stored) {
+            if !is_of(generation, &stored.session) {
                 return Ok(Turn::Over(Outcome::Refreshed));
             }
             if self.permits.is_closed() {
@@ -219,6 +219,7 @@ impl Inner {
         }
     }
 
+    /// Refreshes the session of `lease`. `taken_over` says that the holder of before did not give it back.
     pub(super) async fn refresh(
         &self,
         lease: &Lease,
@@ -246,7 +247,7 @@ impl Inner {
             // A former holder that stalled may have stored its answer since. A lease does not stop it.
             stored = self.sessions.get_newest(key).await?.ok_or(UpdateError::Gone)?;
         }
-        if !is_of(generation, &stored) {
+        if !is_of(generation, &stored.session) {
             return Ok(Attempt::Overtaken);
         }
         let Some(refresh_token) = stored.session.tokens.refresh_token().cloned() else {
@@ -326,7 +327,7 @@ impl Inner {
                     let generation = tokens.access_obtained_at;
                     self.update(key, stored, |session| {
                         // Another process may have renewed them meanwhile: nothing is known against the new ones.
-                        if session.tokens.access_obtained_at == generation {
+                        if is_of(generation, session) {
                             session.tokens.uncertain = failure.uncertain;
                             session.tokens.strikes.clone_from(&strikes);
                         }
@@ -382,7 +383,8 @@ impl Inner {
     }
 }
 
-/// Whether the session still has the access token that a refresh is to replace.
-fn is_of(generation: Generation, stored: &Stored) -> bool {
-    stored.session.tokens.access_obtained_at == generation
+/// Whether the session still has the access token that a refresh is to replace. If another process has renewed it meanwhile,
+/// because this one was late or an answer of the store was lost, then an answer of the IdP is older than what the session has.
+pub(super) fn is_of(generation: Timestamp, session: &Session) -> bool {
+    session.tokens.access_obtained_at == generation
 }

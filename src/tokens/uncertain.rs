@@ -3,7 +3,10 @@
 //! The mark of that is a lease that was not given back. Before this process gives such a lease back, it stores the mark with the
 //! session.
 
-use super::{Inner, refresh::Attempt};
+use super::{
+    Inner,
+    refresh::{Attempt, is_of},
+};
 use crate::session::{Claimed, Due, Session, SessionKey, Stored, UpdateError};
 
 // === impl Inner ===
@@ -37,7 +40,7 @@ impl Inner {
         let generation = stored.session.tokens.access_obtained_at;
         // It may store its answer at this moment. Then the refresh token is another one.
         let mark = |session: &mut Session| {
-            session.tokens.uncertain |= session.tokens.access_obtained_at == generation;
+            session.tokens.uncertain |= is_of(generation, session);
         };
         self.update(key, stored, mark).await
     }
