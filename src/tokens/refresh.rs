@@ -235,9 +235,6 @@ impl Inner {
         let Ok(permit) = self.permits.acquire().await else {
             return Ok(Attempt::Kept(LOOK_AGAIN));
         };
-        if let Err(pause) = self.breaker.check(self.clock.now()) {
-            return Ok(Attempt::Kept(self.pause(&stored.session, Some(pause))));
-        }
         // A process that stood still, or waited for long, may have lost the lease, and the token may be used up.
         let held_for = self.clock.now().duration_since(lease.since());
         if held_for >= self.options.lease / 3 && !self.sessions.extend(lease, self.options.lease).await? {
@@ -253,6 +250,10 @@ impl Inner {
         let Some(refresh_token) = stored.session.tokens.refresh_token().cloned() else {
             return Ok(Attempt::Impossible);
         };
+        // Asked last: a trial that sends nothing would keep all others waiting.
+        if let Err(pause) = self.breaker.check(self.clock.now()) {
+            return Ok(Attempt::Kept(self.pause(&stored.session, Some(pause))));
+        }
 
         let answer = self.relying_party.refresh(&refresh_token).await;
         drop(permit);

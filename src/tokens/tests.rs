@@ -190,6 +190,26 @@ async fn attack_10_a_lost_lease_sends_no_refresh_token() {
     assert_eq!(harness.requests(), 1);
 }
 
+/// Otherwise nobody would ask an IdP that is back until the trial counts as lost.
+#[tokio::test]
+async fn an_attempt_that_sends_nothing_is_no_trial_of_the_idp() {
+    let harness = Harness::with(1).await;
+    let key = harness.login().await;
+    let late = harness.claim(&key).await;
+    let breaker = &harness.tokens.inner.breaker;
+    while !breaker.failure(harness.clock.now()) {}
+    assert!(breaker.check(harness.clock.now()).is_err());
+    harness.clock.advance(LEASE);
+    let _current = harness.claim(&key).await;
+    let attempt = harness
+        .tokens
+        .inner
+        .refresh(&late.lease, late.stored, false)
+        .await;
+    assert!(matches!(attempt, Ok(Attempt::Lost)));
+    assert!(breaker.check(harness.clock.now()).is_ok());
+}
+
 #[tokio::test]
 async fn attack_10_a_lease_that_nobody_took_is_good_after_its_end() {
     let harness = Harness::with(1).await;
