@@ -164,6 +164,14 @@ fn broken(service: &Service, error: &(dyn Error + 'static)) -> Explained {
             "h2c is set for the service, and it does not speak HTTP/2 over plain TCP",
             fix!("remove h2c from the service in {}", routes),
         ),
+        // A server that does not understand HTTP/2 may hang up before its complaint is read.
+        Outage::Ended | Outage::Unfinished if service.is_h2c() => Explained::new(
+            outage,
+            fix!(
+                "remove h2c from the service in {} if it does not speak HTTP/2 over plain TCP",
+                routes
+            ),
+        ),
         Outage::NotHttp => Explained::new(
             outage,
             fix!(

@@ -2,8 +2,8 @@
 //! tests use this very file.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     thread,
 };
 
@@ -26,20 +26,27 @@ pub(crate) fn server(does: Does) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     if does != Does::Refuse {
         thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                // A connection that is closed while something is unread is reset (RFC 1122 section 4.2.2.13).
-                let mut some = [0; 1];
-                let _ = stream.peek(&mut some);
-                if does != Does::Reset {
-                    let _ = stream.read(&mut [0; 16 * 1024]);
-                }
-                if does == Does::Alert {
-                    let _ = stream.write_all(b"\x15\x03\x01\x00\x02\x02\x0a\r\n");
-                }
+            for stream in listener.incoming().flatten() {
+                thread::spawn(move || handle(stream, does));
             }
         });
     }
     address
+}
+
+fn handle(mut stream: TcpStream, does: Does) {
+    // A connection that is closed while something is unread is reset (RFC 1122 section 4.2.2.13).
+    let _ = stream.peek(&mut [0; 1]);
+    if does == Does::Reset {
+        return;
+    }
+    let _ = stream.read(&mut [0; 16 * 1024]);
+    if does == Does::Alert {
+        let _ = stream.write_all(b"\x15\x03\x01\x00\x02\x02\x0a\r\n");
+    }
+    // The client may send more than one piece, and a reset would overtake the answer.
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = io::copy(&mut stream, &mut io::sink());
 }
 
 const FOREIGN: [&str; 16] = [

@@ -380,17 +380,16 @@ async fn each_failure_of_a_service_is_told_in_our_words() {
     }
 }
 
-/// With `h2c`, the server says nothing that this side understands.
+/// With `h2c`, the server says nothing that this side understands, or hangs up.
 #[tokio::test]
 async fn a_service_without_http2_is_told_to_be_one() {
-    let service = format!(
-        "base_url: 'http://{}', h2c: true",
-        outage::server(outage::Does::Alert)
-    );
-    let line = failure(&gateway(&service, None, Options::default())).await;
-    outage::in_our_words(&line);
-    assert!(
-        line.contains("remove h2c from the service in [RoutesFile]"),
-        "{line}"
-    );
+    for does in [outage::Does::Alert, outage::Does::Close, outage::Does::Reset] {
+        let service = format!("base_url: 'http://{}', h2c: true", outage::server(does));
+        let line = failure(&gateway(&service, None, Options::default())).await;
+        outage::in_our_words(&line);
+        assert!(
+            line.contains("remove h2c from the service in [RoutesFile]"),
+            "{does:?}: {line}"
+        );
+    }
 }
