@@ -14,7 +14,7 @@ pub fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "routes.yaml of bff",
-        "description": "Which calls are passed on, and to which services (docs/routes.md).",
+        "description": "Which calls are passed on, and to which services (docs/gateway.md).",
         "type": ["object", "null"],
         "properties": {
             "services": {
@@ -22,7 +22,7 @@ pub fn schema() -> Value {
                 "propertyNames": {"$ref": "#/$defs/id"},
                 "additionalProperties": {
                     "type": "object",
-                    "properties": properties(&SERVICE_KEYS, service_key, words_of_legacy(Place::Service)),
+                    "properties": properties(SERVICE_KEYS, service_key, words_of_legacy(Place::Service)),
                     "required": ["base_url"],
                     "additionalProperties": false,
                 },
@@ -31,7 +31,7 @@ pub fn schema() -> Value {
                 "type": ["array", "null"],
                 "items": {
                     "type": "object",
-                    "properties": properties(&ROUTE_KEYS, route_key, words_of_legacy(Place::Route)),
+                    "properties": properties(ROUTE_KEYS, route_key, words_of_legacy(Place::Route)),
                     "required": ["id", "path", "target_service"],
                     "additionalProperties": false,
                     "allOf": [

@@ -98,7 +98,7 @@ async fn a_ca_file_that_cannot_be_used_is_told_before_the_start() {
         ("BFF_BASE_URL", "https://app.example"),
         ("AUTH_CLIENT_ID", "bff-server"),
     ];
-    fs::write(routes, recipe("docs/routes.md", "services:")).unwrap();
+    fs::write(routes, recipe("docs/gateway.md", "services:")).unwrap();
     let check = async || {
         Process::start(folder.path(), &["check", "--config-only"], &variables)
             .ended()

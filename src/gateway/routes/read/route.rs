@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The keys of an entry.
-pub(in crate::gateway::routes) const KEYS: [&str; 16] = [
+pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "id",
     "description",
     "host",
@@ -48,7 +48,7 @@ impl Reader<'_> {
         services: &HashMap<&str, Option<Arc<Service>>>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
-        let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), &KEYS)?;
+        let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), KEYS)?;
         let id = self
             .required(&fields, "id", "a name for logs, as in id: crud")
             .and_then(|node| Some((node, self.text(node, "id of a route")?)));

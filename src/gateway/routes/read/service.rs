@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The keys of an entry.
-pub(in crate::gateway::routes) const KEYS: [&str; 7] = [
+pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "base_url",
     "ca_file",
     "tls_verify",
@@ -64,7 +64,7 @@ impl Reader<'_> {
             Some(Place::Service),
             node,
             format!("service {}", shown(&key.name)),
-            &KEYS,
+            KEYS,
         );
         self.id(&key.name, key.at(), "a service");
         let fields = fields?;

@@ -46,7 +46,7 @@ fn the_samples_match_and_name_the_schema() {
 #[test]
 fn examples_in_documents_match() {
     let checker = Checker::new(&schema());
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/routes.md")).unwrap();
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateway.md")).unwrap();
     // A block that a test runs, or one that people only read.
     let blocks = ["```yaml\n", "```text\n"]
         .into_iter()

@@ -37,7 +37,7 @@ routes:
 "#;
 
 /// Each with the beginning of its message; this list shrinks as keys are built.
-const NOT_BUILT: [&str; 14] = [
+const NOT_BUILT: &[&str] = &[
     "token_audience of service `orders`",
     "scopes of service `orders`",
     "client_cert_path of service `orders`",
