@@ -37,7 +37,7 @@ pub use self::{
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
         Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, Route, Routes,
-        RoutesError, Service, Unauthenticated, schema as routes_schema,
+        RoutesError, Service, Unauthenticated, same_host, schema as routes_schema,
     },
     table::Table,
 };

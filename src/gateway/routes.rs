@@ -36,6 +36,7 @@ use super::{NormalPath, PathError};
 use crate::own_paths;
 
 pub use self::{
+    host::same_host,
     policy::{Auth, Denied, Facts, Policy},
     read::{Mistake, RoutesError},
     schema::schema,
@@ -235,6 +236,13 @@ impl Routes {
             rest,
             params,
         })
+    }
+
+    /// Whether a less exact reader could take `path`, which has no route of its own, for the path of a route.
+    #[must_use]
+    pub fn is_read_as_a_route(&self, host: &str, path: &NormalPath) -> bool {
+        let text = path.as_str();
+        !own_paths::is_own(text) && self.spellings.mean_a_route(&self.groups, &host::bare(host), text)
     }
 
     /// Whether a route names a host.

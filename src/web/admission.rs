@@ -1,4 +1,6 @@
 //! Admission: whether a request may use a route. The caller, its proofs, the demands of the route, in this order.
+//!
+//! Calls that the gateway passes on and calls that a proxy asks about are admitted alike.
 
 use super::{
     Web,
@@ -13,7 +15,11 @@ use crate::gateway::{Auth, Denied, Facts, Route};
 /// A request that asks for admission.
 pub(super) struct Asked<'a> {
     pub(super) envelope: Envelope<'a>,
+    /// Whether it may change state: it owes both proofs.
     pub(super) changes_state: bool,
+    /// Whether it opens a connection with unrestricted content. It owes the proof of its origin; a page cannot add a
+    /// header field to it.
+    pub(super) opens_tunnel: bool,
 }
 
 // === impl Web ===
@@ -39,9 +45,9 @@ impl Web {
         if let Some(caller) = &caller {
             context.notes.session(self, caller);
         }
-        if asked.changes_state && policy.proves_origin() {
+        if (asked.changes_state || asked.opens_tunnel) && policy.proves_origin() {
             self.own_origins.check(asked.envelope.headers)?;
-            if let Some(caller) = &caller {
+            if let Some(caller) = caller.as_ref().filter(|_| asked.changes_state) {
                 csrf::check_token(asked.envelope.headers, &self.sealer, &caller.key)?;
             }
         }

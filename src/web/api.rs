@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Uri};
 
 use self::step_up::Demand;
 use super::{
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
-        SessionEnd, Table, Unauthenticated,
+        SessionEnd, Table,
     },
     own_paths,
     session::SessionKey,
@@ -53,13 +53,16 @@ pub(super) async fn handle(
             let envelope = Envelope::of(context, &request);
             return instead_of_nothing(web, request.method(), path.as_str(), envelope).await;
         }
-        Found::MethodNotAllowed { allow } => return Err(method_not_allowed(request.method(), allow.clone())),
+        Found::MethodNotAllowed { allow } => {
+            return Err(Problem::method_not_allowed(request.method(), allow.clone()));
+        }
         Found::Refused(error) => return Err(error.into()),
     };
     context.notes.route(matched.route);
     let asked = Asked {
         envelope: Envelope::of(context, &request),
         changes_state: csrf::changes_state(request.method()),
+        opens_tunnel: false,
     };
     let mut caller = match web.admit(context, matched.route, &asked).await? {
         Ok(caller) => caller,
@@ -125,15 +128,10 @@ fn without_session(
     absent: Absent,
 ) -> Result<Response, Problem> {
     let visit = Visit::of(request.method(), request.headers());
-    let goes_to_the_login = match route.unauthenticated() {
-        Unauthenticated::ByRequest => visit == Visit::Page,
-        Unauthenticated::Login => visit != Visit::Other,
-        Unauthenticated::Refuse => false,
-    };
     if !absent.login_helps() {
         return Err(Problem::from(absent).for_browser(Label::LogOut, own_paths::LOGOUT));
     }
-    if !goes_to_the_login {
+    if !visit.goes_to_the_login(route.unauthenticated()) {
         return Err(absent.into());
     }
     let client = web
@@ -195,14 +193,6 @@ fn client_info(web: &Web, context: &RequestContext, request: &Request) -> Client
         // From the configuration: an API may build links from it, so a client must not choose it.
         host: known.and_then(|host| HeaderValue::try_from(host.authority()).ok()),
     }
-}
-
-fn method_not_allowed(method: &Method, allow: HeaderValue) -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
-        format!("The route does not take {method}."),
-    )
-    .allow(allow)
 }
 
 // === impl Web ===

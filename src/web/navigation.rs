@@ -6,6 +6,7 @@ use http::{
 };
 
 use super::prefetch;
+use crate::gateway::Unauthenticated;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -37,6 +38,17 @@ impl Visit {
             (None, None) if accepts_html(headers) => Self::Page,
             (None, None) => Self::Unsaid,
             _ => Self::Other,
+        }
+    }
+}
+
+impl Visit {
+    /// Whether the login is the answer to this visit without a session, on a route with this setting.
+    pub(crate) fn goes_to_the_login(self, unauthenticated: Unauthenticated) -> bool {
+        match unauthenticated {
+            Unauthenticated::ByRequest => self == Self::Page,
+            Unauthenticated::Login => self != Self::Other,
+            Unauthenticated::Refuse => false,
         }
     }
 }

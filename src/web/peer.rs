@@ -55,6 +55,11 @@ impl TrustedProxies {
         Self { networks, family }
     }
 
+    /// The header fields that they set.
+    pub(crate) const fn family(&self) -> ForwardedFamily {
+        self.family
+    }
+
     /// Whether `address` is one of them.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

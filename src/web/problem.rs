@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderValue,
+    HeaderValue, Method,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
@@ -169,6 +169,12 @@ impl Problem {
     /// 404.
     pub(crate) fn not_found() -> Self {
         Self::new(Code::NotFound, "No route matches this path.")
+    }
+
+    /// 405: a route has the path, but not for this method.
+    pub(crate) fn method_not_allowed(method: &Method, allow: HeaderValue) -> Self {
+        let detail = format!("The route does not take {method}.");
+        Self::new(Code::MethodNotAllowed, detail).allow(allow)
     }
 
     /// 431 (RFC 6585 section 5).

@@ -14,3 +14,4 @@ mod sessions;
 mod start_page;
 mod tokens_stay;
 mod verify;
+mod verify_by_routes;

@@ -42,6 +42,7 @@ async fn as_the_recipe_says(kind: Kind) {
     a_page_leads_to_the_login_and_back(&harness).await;
     a_call_without_a_session_gets_401(&harness).await;
     attack_42_a_state_change_needs_the_proof_of_its_origin(&harness).await;
+    a_call_is_admitted_by_its_route(&harness).await;
     attack_4_and_43_the_api_gets_only_the_providers_claims(&harness).await;
     a_session_that_is_used_lives_on(&harness).await;
     attack_56_a_websocket_of_a_foreign_page_is_refused(&harness, kind).await;
@@ -110,8 +111,35 @@ async fn attack_42_a_state_change_needs_the_proof_of_its_origin(harness: &Harnes
     assert_eq!(harness.stack.api.calls().len(), before);
     let request = ada.request(Method::POST, "/api/crud/x").body("hello");
     let reply = ada.send(request).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "without the CSRF token");
+    assert_eq!(harness.stack.api.calls().len(), before);
+    let request = ada.request(Method::POST, "/api/crud/x").body("hello");
+    let request = request.header("x-csrf-token", ada.csrf_token().await);
+    let reply = ada.send(request).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
     assert_eq!(harness.stack.api.last().body, "hello");
+}
+
+async fn a_call_is_admitted_by_its_route(harness: &Harness) {
+    let (nobody, ada) = (harness.browser(), harness.browser());
+    ada.log_in().await;
+    let before = harness.stack.api.calls().len();
+    let reply = send(&nobody, Method::GET, "/api/crud/public/x?y", &[]).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    let reply = send(&ada, Method::GET, "/api/crud/scoped", &[]).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{}", reply.body);
+    assert_eq!(harness.stack.api.calls().len(), before + 1);
+    // A browser cannot name another call than its own.
+    for name in ["x-forwarded-uri", "x-original-uri", "x-original-url"] {
+        let other = [(name, "/api/crud/public/x")];
+        let reply = send(&nobody, Method::GET, "/api/crud/x", &other).await;
+        assert!(!reply.status.is_success(), "{name}: {}", reply.status);
+    }
+    for name in ["x-forwarded-method", "x-original-method"] {
+        let reply = send(&nobody, Method::DELETE, "/api/crud/public/x", &[(name, "GET")]).await;
+        assert!(!reply.status.is_success(), "{name}: {}", reply.status);
+    }
+    assert_eq!(harness.stack.api.calls().len(), before + 1);
 }
 
 async fn attack_4_and_43_the_api_gets_only_the_providers_claims(harness: &Harness) {

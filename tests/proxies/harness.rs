@@ -44,6 +44,16 @@ enum Running {
     Here(Traefik),
 }
 
+/// Below the path that the recipes guard: a public path and one with a demand that nobody meets.
+const ROUTES: &str = r#"
+services:
+  api: { base_url: "{api}" }
+routes:
+  - { id: api, path: "/api/*", target_service: api, upstream_path: "/v1/{path}" }
+  - { id: public, path: "/api/crud/public/*", target_service: api, preserve_path: true, auth: none, methods: [GET] }
+  - { id: scoped, path: /api/crud/scoped, target_service: api, preserve_path: true, required_scopes: [orders.write] }
+"#;
+
 /// The header fields of a browser when a person opens a page.
 pub const PAGE: [(&str, &str); 3] = [
     ("sec-fetch-mode", "navigate"),
@@ -136,6 +146,7 @@ impl Harness {
         let base_url = origin.clone();
         let stack = Stack::builder()
             .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
+            .routes(ROUTES)
             .variables(move |variables, _| {
                 let port = variables
                     .iter()

@@ -1,6 +1,7 @@
 /** The codes of the refusals of the server. Its document errors.md says what each means. */
 export type ProblemCode =
   | "access_denied"
+  | "ambiguous_call"
   | "ambiguous_path"
   | "ambiguous_target"
   | "bad_gateway"

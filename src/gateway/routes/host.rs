@@ -17,6 +17,12 @@ pub(super) fn bare(host: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether two hosts, perhaps with ports, are one to the routes.
+#[must_use]
+pub fn same_host(one: &str, other: &str) -> bool {
+    bare(one) == bare(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -110,6 +110,29 @@ impl Spellings {
         // Nothing is known about a form outside every route.
         differs.unwrap_or(true)
     }
+
+    /// Whether `path`, which has matched no group, is a spelling of a path with one, or of an undecidable path.
+    pub(super) fn mean_a_route(&self, groups: &[Group], host: &str, path: &str) -> bool {
+        let Some(folded) = spelling::fold(path) else {
+            return true;
+        };
+        let is_here = |group: usize| {
+            let group: Option<&Group> = groups.get(group);
+            group.is_some_and(|group| group.host.as_deref().is_none_or(|named| named == host))
+        };
+        let found = self.tree.walk(&folded, |end, _| {
+            let is_here = match end {
+                End::Exact(exact) => exact.iter().any(|exact| is_here(exact.group)),
+                End::Below(below, _) => below.iter().any(|group| is_here(*group)),
+            };
+            if is_here {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        found.is_some()
+    }
 }
 
 /// Whether one of them differs, if there are any.

@@ -1,15 +1,19 @@
 //! `/auth/verify` and `/auth/forward`: forward authentication for Traefik, Caddy, nginx and Envoy.
+//!
+//! A call whose target a listed proxy names is admitted by its route, as if it came to the gateway. Any other call needs
+//! a session, and an own origin if it changes state.
 
 mod asked;
+mod call;
 mod identity;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION, request::Parts};
 
-use self::asked::Asked;
 pub(in super::super) use self::asked::is_path;
+use self::{asked::Asked, call::Call};
 use super::super::{
-    Listener, Web,
+    Listener, Web, admission,
     caller::{Absent, Caller},
     csrf,
     envelope::Envelope,
@@ -19,7 +23,11 @@ use super::super::{
     request_context::RequestContext,
     way_in,
 };
-use crate::{own_paths, tokens::CredentialError};
+use crate::{
+    gateway::{Auth, Route},
+    own_paths,
+    tokens::CredentialError,
+};
 
 /// The URL of the login, for a proxy that cannot pass a redirect on.
 const X_AUTH_LOGIN: HeaderName = HeaderName::from_static("x-auth-login");
@@ -42,8 +50,8 @@ enum Unauthenticated {
     Status401,
 }
 
-/// Names the caller. On the internal listener, with `service`, also returns the access token for it; never on the
-/// public one, because a browser can send this request too.
+/// Admits the call that a proxy asks about, and names its caller. On the internal listener, with `service`, also returns
+/// the access token for it; never on the public one, because a browser can send this request too.
 pub(in super::super) async fn handle(
     web: &Web,
     context: &RequestContext,
@@ -57,25 +65,48 @@ pub(in super::super) async fn handle(
             "The parameter `service` is possible on the internal listener only.",
         ));
     }
-    let without_session =
-        |absent| without_session(web, context, request, &asked, wishes.unauthenticated, absent);
     let envelope = Envelope {
         peer: context.peer,
         uri: &request.uri,
         headers: &request.headers,
     };
-    let caller = match web.caller(envelope).await? {
-        Ok(caller) => caller,
+    let table = web.gateway.table();
+    let call = Call::of(web, &table, &asked, envelope)?;
+    let route = match &call {
+        Some(call) => call.route(&table)?,
+        None => None,
+    };
+    let without_session = |absent| {
+        without_session(
+            web,
+            context,
+            request,
+            &asked,
+            wishes.unauthenticated,
+            route,
+            absent,
+        )
+    };
+    let admitted = match route {
+        Some(route) => {
+            context.notes.route(route);
+            let asked = admission::Asked {
+                envelope,
+                changes_state: asked.changes_state(),
+                opens_tunnel: asked.opens_tunnel(),
+            };
+            web.admit(context, route, &asked).await?
+        }
+        None => session_alone(web, context, &asked, envelope).await?,
+    };
+    let caller = match admitted {
+        Ok(Some(caller)) => caller,
+        // The route is open to all.
+        Ok(None) => return Ok(StatusCode::OK.into_response()),
         Err(absent) => return web.ask_for_proof(absent, without_session(absent)),
     };
-    context.notes.session(web, &caller);
-    // For every peer: an operator can forget to list the proxy.
-    if asked.changes_state() {
-        web.own_origins.check(&request.headers)?;
-    }
     let mut response = answer(web, &caller).await?;
     if let Some(service) = &wishes.service {
-        let table = web.gateway.table();
         if !table
             .routes()
             .services()
@@ -88,6 +119,10 @@ pub(in super::super) async fn handle(
             ));
         }
         let credential = match web.tokens.credential(&caller.key, &caller.stored).await {
+            // The session has ended just now.
+            Err(CredentialError::Ended) if route.is_some_and(|route| route.auth() == Auth::Optional) => {
+                return Ok(StatusCode::OK.into_response());
+            }
             Err(CredentialError::Ended) => return without_session(Absent::Nobody),
             other => other?,
         };
@@ -96,6 +131,25 @@ pub(in super::super) async fn handle(
             .insert(AUTHORIZATION, credential.into_authorization());
     }
     Ok(response)
+}
+
+/// The admission of a call without a route, or whose target no listed proxy names.
+async fn session_alone(
+    web: &Web,
+    context: &RequestContext,
+    asked: &Asked<'_>,
+    envelope: Envelope<'_>,
+) -> Result<Result<Option<Caller>, Absent>, Problem> {
+    let caller = match web.caller(envelope).await? {
+        Ok(caller) => caller,
+        Err(absent) => return Ok(Err(absent)),
+    };
+    context.notes.session(web, &caller);
+    // For every peer: an operator can forget to list the proxy.
+    if asked.changes_state() || asked.opens_tunnel() {
+        web.own_origins.check(envelope.headers)?;
+    }
+    Ok(Ok(Some(caller)))
 }
 
 async fn answer(web: &Web, caller: &Caller) -> Result<Response, Problem> {
@@ -116,6 +170,7 @@ fn without_session(
     request: &Parts,
     asked: &Asked<'_>,
     form: Option<Unauthenticated>,
+    route: Option<&Route>,
     absent: Absent,
 ) -> Result<Response, Problem> {
     let client = web
@@ -125,7 +180,8 @@ fn without_session(
     if !absent.login_helps() {
         return Err(Problem::from(absent).for_browser(Label::LogOut, own_paths::LOGOUT));
     }
-    if !client.by_proxy || !asked.opens_a_page() {
+    let setting = route.map_or_else(Default::default, Route::unauthenticated);
+    if !client.by_proxy || !asked.visit().goes_to_the_login(setting) {
         return Err(absent.into());
     }
     let Some(login) = web.login_url(&client, asked.page().as_ref()) else {

@@ -47,6 +47,9 @@ macro_rules! codes {
 }
 
 codes! {
+    AmbiguousCall, BAD_REQUEST, "ambiguous_call", "The request is malformed",
+        means "A proxy asks `/auth/verify` about a call that has a route, and its request names two paths, methods or hosts for it, or no method.",
+        client "Correct the proxy ([proxies.md](proxies.md)). A browser that sends such header fields itself gets this answer too.";
     AmbiguousPath, BAD_REQUEST, "ambiguous_path", "The request is malformed",
         means "The path is ambiguous. It contains `//`, `..`, `;` or an encoded `/`, `\\` or `%`; or it is another spelling (upper case, dots or spaces at the end of a segment, full-width letters) of a path with other rules.",
         client "Build paths from encoded segments, in the spelling of the routes. Put free text into the query.";

@@ -224,6 +224,7 @@ fn login_of(proxy: &str, reply: &Reply) -> String {
 #[tokio::test]
 async fn a_page_behind_a_proxy_that_asks_leads_to_the_login_and_back() {
     let stack = Stack::builder()
+        .routes("")
         .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
         .start()
         .await;
@@ -250,6 +251,7 @@ async fn a_page_behind_a_proxy_that_asks_leads_to_the_login_and_back() {
 #[tokio::test]
 async fn what_is_not_encoded_in_an_address_is_encoded_and_comes_back() {
     let stack = Stack::builder()
+        .routes("")
         .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
         .start()
         .await;
@@ -291,6 +293,7 @@ async fn attack_1_only_a_listed_proxy_says_where_a_person_is() {
 #[tokio::test]
 async fn a_proxy_that_asks_for_a_call_or_for_a_foreign_host_gets_401() {
     let stack = Stack::builder()
+        .routes("")
         .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
         .start()
         .await;

@@ -241,3 +241,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn attack_41_a_path_without_a_route_may_be_read_as_one() {
+    let routes = parse(
+        "
+- { id: exact, path: /admin/Users, target_service: crud }
+- { id: slash, path: /list/, target_service: crud }
+- { id: below, path: '/orders/*', target_service: crud }
+- { id: param, path: '/u/{id}/x', target_service: crud, preserve_path: true }
+- { id: there, path: /there, host: a.example, target_service: crud }
+",
+    )
+    .unwrap();
+    let is_read = |host: &str, at: &str| {
+        assert_eq!(id(&routes, host, "GET", at), "404", "{at}");
+        routes.is_read_as_a_route(host, &path(at))
+    };
+    for at in [
+        "/admin/users",
+        "/admin/Users/",
+        "/ADMIN/Users",
+        "/admin/Users.",
+        "/list",
+        "/Orders/7",
+        "/orders%20/7",
+        "/u/1/X",
+        "/u/1/x/",
+    ] {
+        assert!(is_read("", at), "{at}");
+    }
+    for at in [
+        "/",
+        "/admin",
+        "/ordersx",
+        "/Other",
+        "/u/1/y",
+        "/auth/verify",
+        "/there",
+    ] {
+        assert!(!is_read("", at), "{at}");
+    }
+    assert!(is_read("A.example:80", "/There"));
+    assert!(!is_read("b.example", "/There"));
+}

@@ -1,8 +1,8 @@
 //! The call that a proxy asks about, as far as the proxy's request shows it.
 
-use http::{HeaderMap, HeaderName, Method, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, request::Parts};
 
-use super::super::super::{csrf, navigation::Visit, way_in::Page};
+use super::super::super::{ForwardedFamily, csrf, navigation::Visit, way_in::Page};
 use crate::own_paths;
 
 /// Fields with a method: of Traefik and Caddy, of ingress-nginx, and fields from which an API may take one of the
@@ -32,6 +32,15 @@ pub(super) struct Asked<'a> {
     request: &'a Parts,
     /// Path and query of the call, if they follow our own path.
     in_path: Option<&'a str>,
+}
+
+/// The doubt about the method of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// Nothing states it.
+    NoMethod,
+    /// Two of its places differ, or one of them has no method.
+    Method,
 }
 
 /// Whether `path` is for forward authentication.
@@ -71,7 +80,7 @@ impl<'a> Asked<'a> {
         self.in_path.is_some() || (own.is_some() && own == forwarded)
     }
 
-    /// Whether the call may change state: one of the methods that are named does, or it opens a WebSocket.
+    /// Whether the call may change state: one of the methods that are named does.
     ///
     /// The request's own method counts, because some proxies (Envoy, Istio) keep the call's. The header fields count
     /// from any peer: they can only demand one check more. All lines count, because it is unknown which of them the
@@ -81,14 +90,54 @@ impl<'a> Asked<'a> {
             || self
                 .named_methods()
                 .any(|method| method.is_none_or(|method| csrf::changes_state(&method)))
-            || csrf::opens_tunnel(self.request)
     }
 
-    /// Whether a person opens a page with the call.
-    pub(super) fn opens_a_page(&self) -> bool {
-        Visit::of(&self.request.method, &self.request.headers) == Visit::Page
-            && self.named_methods().all(|method| method == Some(Method::GET))
-            && !csrf::opens_tunnel(self.request)
+    /// Whether the call opens a WebSocket.
+    pub(super) fn opens_tunnel(&self) -> bool {
+        csrf::opens_tunnel(self.request)
+    }
+
+    /// The purpose of the call.
+    pub(super) fn visit(&self) -> Visit {
+        if self.named_methods().all(|method| method == Some(Method::GET)) && !self.opens_tunnel() {
+            Visit::of(&self.request.method, &self.request.headers)
+        } else {
+            Visit::Other
+        }
+    }
+
+    /// The method of the call, if it is stated and beyond doubt. A proxy that asks with GET whatever the call is states
+    /// nothing by that; one that appends the path of the call keeps its method.
+    pub(super) fn method(&self) -> Result<Method, Doubt> {
+        let mut methods = self.named_methods();
+        let own = &self.request.method;
+        let method = match methods.next() {
+            Some(named) => named.ok_or(Doubt::Method)?,
+            None if self.in_path.is_some() || !matches!(*own, Method::GET | Method::HEAD) => own.clone(),
+            None => return Err(Doubt::NoMethod),
+        };
+        let agrees = methods.all(|other| other.as_ref() == Some(&method));
+        if agrees && (self.in_path.is_none() || method == *own) {
+            Ok(method)
+        } else {
+            Err(Doubt::Method)
+        }
+    }
+
+    /// The targets that the request names for the call, each in one of its places. Those of the other family of
+    /// forwarded fields do not count: the proxy passes them on as its client wrote them.
+    pub(super) fn targets(&self, family: ForwardedFamily) -> impl Iterator<Item = &'a [u8]> {
+        let by_family = match family {
+            ForwardedFamily::XForwarded => Some(X_FORWARDED_URI),
+            ForwardedFamily::Forwarded => None,
+        };
+        let headers = &self.request.headers;
+        let named = BY_NGINX
+            .into_iter()
+            .chain(by_family)
+            .flat_map(|name| headers.get_all(name))
+            .map(HeaderValue::as_bytes);
+        self.in_path.map(str::as_bytes).into_iter().chain(named)
     }
 
     /// Whether nginx asks, which turns a redirect into a 500.
@@ -199,7 +248,7 @@ mod tests {
     fn only_a_get_of_a_document_opens_a_page() {
         let html = ("accept", "text/html");
         let opens = |method: &str, headers: &[(&str, &str)]| {
-            Asked::of(&parts(method, "/auth/verify", headers)).opens_a_page()
+            Asked::of(&parts(method, "/auth/verify", headers)).visit() == Visit::Page
         };
         assert!(opens("GET", &[html]));
         assert!(opens(
@@ -261,6 +310,59 @@ mod tests {
         assert!(!is("/auth/verify", "/a"));
         assert!(!is("/auth/verify", "/a?service=crud"));
         assert!(!Asked::of(&parts("GET", "/auth/verify?service=crud", &[])).has_the_calls_query());
+    }
+
+    #[test]
+    fn the_method_of_a_call_is_beyond_doubt_or_unknown() {
+        let method = |method: &str, target: &str, headers: &[(&str, &str)]| {
+            Asked::of(&parts(method, target, headers)).method()
+        };
+        let (alone, suffix) = ("/auth/verify", "/auth/verify/a");
+        for name in METHODS {
+            let post = (name.as_str(), "POST");
+            assert_eq!(method("GET", alone, &[post]), Ok(Method::POST), "{name}");
+            assert_eq!(method("POST", alone, &[post, post]), Ok(Method::POST), "{name}");
+            assert_eq!(method("POST", suffix, &[post]), Ok(Method::POST), "{name}");
+            assert_eq!(method("GET", suffix, &[post]), Err(Doubt::Method), "{name}");
+            let other = (name.as_str(), "GET");
+            assert_eq!(method("GET", alone, &[post, other]), Err(Doubt::Method), "{name}");
+            for invalid in ["", "GET, POST", "GET POST"] {
+                let invalid = [(name.as_str(), invalid)];
+                assert_eq!(method("GET", alone, &invalid), Err(Doubt::Method), "{name}");
+            }
+        }
+        let differ = [("x-forwarded-method", "GET"), ("x-original-method", "POST")];
+        assert_eq!(method("GET", alone, &differ), Err(Doubt::Method));
+        // Many proxies ask with GET for every call.
+        for own in ["GET", "HEAD"] {
+            assert_eq!(method(own, alone, &[]), Err(Doubt::NoMethod));
+            assert_eq!(method(own, suffix, &[]).unwrap().as_str(), own);
+        }
+        assert_eq!(method("DELETE", alone, &[]), Ok(Method::DELETE));
+    }
+
+    #[test]
+    fn attack_1_the_targets_of_the_other_family_do_not_count() {
+        let headers = [
+            ("x-forwarded-uri", "/forwarded"),
+            ("x-original-uri", "/original"),
+            ("x-original-uri", "/second"),
+            ("x-original-url", "https://app.example/url"),
+        ];
+        let targets = |target: &str, family| -> Vec<String> {
+            let parts = parts("GET", target, &headers);
+            let asked = Asked::of(&parts);
+            let targets = asked.targets(family);
+            targets
+                .map(|target| String::from_utf8_lossy(target).into_owned())
+                .collect()
+        };
+        let by_nginx = ["/original", "/second", "https://app.example/url"];
+        let of_caddy = [&by_nginx[..], &["/forwarded"]].concat();
+        assert_eq!(targets("/auth/verify?x", ForwardedFamily::XForwarded), of_caddy);
+        assert_eq!(targets("/auth/verify?x", ForwardedFamily::Forwarded), by_nginx);
+        let of_envoy = [&["/a?b"][..], &by_nginx].concat();
+        assert_eq!(targets("/auth/forward/a?b", ForwardedFamily::Forwarded), of_envoy);
     }
 
     #[test]
