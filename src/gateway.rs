@@ -9,7 +9,6 @@
 
 mod body;
 mod call;
-mod connection;
 mod failure;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -26,10 +25,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, Shared};
 use http::HeaderValue;
-use hyper_rustls::HttpsConnector;
 use parking_lot::RwLock;
 
-use self::{body::Download, connection::Observing, upload::Upload, upstream::Way};
+use self::{body::Download, upload::Upload};
 use crate::{clock::SharedClock, proxy::Proxies, tls::SystemRoots};
 
 pub use self::{
@@ -50,9 +48,6 @@ pub struct Gateway {
     options: Options,
     clock: SharedClock,
 }
-
-/// Connects to services, over TLS where their `base_url` says so.
-type Connector = Observing<HttpsConnector<Way>>;
 
 /// How the gateway reaches services, and how long it waits. The time for the beginning of an answer is a setting of
 /// each service.

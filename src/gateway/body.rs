@@ -13,9 +13,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::{Service, SessionEnd};
+use super::{Service, SessionEnd, upstream::Arriving};
 use crate::{
     clock::{SharedClock, Timestamp},
     outage::{Outage, causes},
@@ -23,7 +23,7 @@ use crate::{
 
 /// A service's body on its way to the client.
 pub(super) struct Download {
-    body: Watched<Incoming>,
+    body: Watched<Arriving>,
     service: Arc<Service>,
 }
 
@@ -79,7 +79,7 @@ enum Waiting {
 
 impl Download {
     pub(super) fn new(
-        body: Incoming,
+        body: Arriving,
         clock: &SharedClock,
         idle: Duration,
         deadline: Option<Timestamp>,

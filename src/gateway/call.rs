@@ -3,16 +3,16 @@
 use std::future::Future;
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use hyper::body::Body as _;
 
 use super::{
     Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd, Table,
-    connection::Story,
     failure::{self, report},
     headers::{self, Additions},
     rewrite,
     upload::{Progress, Uploads},
+    upstream::{Arriving, SendError},
 };
 use crate::{
     clock::{self, Clock, Elapsed, Timestamp},
@@ -42,7 +42,7 @@ pub struct Call<'a> {
 enum Failure {
     /// The answer to the client is decided, and the cause is logged.
     Decided(GatewayError),
-    Upstream(hyper_util::client::legacy::Error),
+    Upstream(SendError),
 }
 
 // === impl Gateway ===
@@ -139,18 +139,13 @@ impl Call<'_> {
             let mut request = Request::new(upload);
             request.method_mut().clone_from(&self.method);
             request.uri_mut().clone_from(&self.uri);
-            // The protocol of the browser says nothing about the service; ALPN negotiates HTTP/2.
-            *request.version_mut() = Version::HTTP_11;
             request.headers_mut().clone_from(&self.headers);
             let error = match self.head(request, progress.as_deref()).await {
-                Ok(answer) => {
-                    Story::has_served(&answer);
-                    return Ok(self.answer(answer));
-                }
+                Ok(answer) => return Ok(self.answer(answer)),
                 Err(Failure::Decided(error)) => return Err(error),
                 Err(Failure::Upstream(error)) => error,
             };
-            if may_repeat && self.can_be_repeated() && Story::closed_before_an_answer(&error) {
+            if may_repeat && self.can_be_repeated() && error.is_repeatable() {
                 may_repeat = false;
                 tracing::debug!(
                     service = self.service_id(),
@@ -186,10 +181,13 @@ impl Call<'_> {
         &self,
         request: Request<super::Upload>,
         progress: Option<&Progress>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Arriving>, Failure> {
         let clock = self.gateway.clock.as_ref();
         let service = self.matched.route.service();
-        let answer = self.table.clients.of(service).request(request);
+        let Some(upstream) = self.table.upstreams.of(service) else {
+            return Err(Failure::Decided(GatewayError::BadGateway));
+        };
+        let answer = upstream.send(request);
         let now = clock.now();
         let left = self.deadline.map(|deadline| deadline.duration_since(now));
         let timeout = left.map_or(service.timeout(), |left| left.min(service.timeout()));
@@ -255,7 +253,7 @@ impl Call<'_> {
         }
     }
 
-    fn answer(&self, answer: Response<Incoming>) -> Response<Body> {
+    fn answer(&self, answer: Response<Arriving>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
         let route = self.matched.route;
         let service = route.service();

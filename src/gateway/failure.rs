@@ -2,10 +2,7 @@
 
 use std::error::Error;
 
-use http::HeaderValue;
-use hyper_util::client::legacy;
-
-use super::{GatewayError, Service, body::BodyError};
+use super::{GatewayError, Service, body::BodyError, upstream::SendError};
 use crate::{
     diagnostic::{Explain as _, Explained, Knob, fix},
     head,
@@ -13,6 +10,7 @@ use crate::{
     proxy::Proxy,
     tls,
 };
+use http::HeaderValue;
 
 /// The settings of a service that an operator can change.
 fn hints() -> tls::Hints {
@@ -130,8 +128,8 @@ pub(super) fn unauthorised(service: &Service, proxy: &Proxy, correlation_id: &st
 /// The fault of the proxy, of TLS, of the connection, or of our own limits.
 fn said(service: &Service, proxy: Option<&Proxy>, error: &(dyn Error + 'static)) -> Explained {
     let is_connect = error
-        .downcast_ref::<legacy::Error>()
-        .is_some_and(legacy::Error::is_connect);
+        .downcast_ref::<SendError>()
+        .is_some_and(SendError::is_connect);
     proxy
         .and_then(|proxy| {
             proxy.explain(

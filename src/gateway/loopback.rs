@@ -4,20 +4,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 
-use super::{
-    Auth, ClientInfo, Connector, Found, Gateway, GatewayError, NormalPath, Options, Outgoing, Proto, Routes,
-};
-use crate::{
-    clock::{SharedClock, SystemClock},
-    tls::{self, SystemRoots},
-};
+use super::{Auth, ClientInfo, Found, Gateway, GatewayError, NormalPath, Options, Outgoing, Proto, Routes};
+use crate::clock::{SharedClock, SystemClock};
 
 /// A request as a service received it.
 #[derive(Clone, Debug)]
@@ -106,9 +104,18 @@ pub(super) async fn raw_service(
 
 /// A gateway with one service at `address` under `/api/*` (session) and `/public/*` (none), whole paths kept.
 pub(super) fn gateway(address: SocketAddr, clock: SharedClock) -> Gateway {
+    gateway_with(address, "", clock)
+}
+
+/// The same for a service that speaks HTTP/2 from the first byte.
+pub(super) fn gateway_over_http2(address: SocketAddr, clock: SharedClock) -> Gateway {
+    gateway_with(address, ", h2c: true", clock)
+}
+
+fn gateway_with(address: SocketAddr, more: &str, clock: SharedClock) -> Gateway {
     let routes = format!(
         "services:
-  api: {{ base_url: 'http://{address}', timeout: 30s }}
+  api: {{ base_url: 'http://{address}', timeout: 30s{more} }}
 routes:
   - {{ id: api, path: /api/*, target_service: api, preserve_path: true }}
   - {{ id: public, path: /public/*, target_service: api, preserve_path: true, auth: none }}
@@ -121,28 +128,14 @@ routes:
     Gateway::new(Routes::parse(&routes).unwrap(), options, clock).unwrap()
 }
 
-/// The same for a service that speaks HTTP/2 from the first byte.
-pub(super) fn gateway_over_http2(address: SocketAddr, clock: SharedClock) -> Gateway {
-    let gateway = gateway(address, clock);
-    let former = Arc::into_inner(gateway.table.into_inner()).unwrap();
-    let table = former.with(super::upstream::Clients::only(http2_client()));
-    Gateway {
-        table: parking_lot::RwLock::new(Arc::new(table)),
-        options: gateway.options,
-        clock: gateway.clock,
-    }
-}
-
 /// A client that speaks HTTP/2 from the first byte.
-pub(super) fn http2_client<B>() -> Client<Connector, B>
+pub(super) fn http2_client<B>() -> Client<HttpConnector, B>
 where
     B: hyper::body::Body<Data: Send> + Send,
 {
-    let tls = tls::client_config(&SystemRoots::none(), None).unwrap();
-    let connector = super::upstream::connector(tls, &Options::default());
     Client::builder(TokioExecutor::new())
         .http2_only(true)
-        .build(connector)
+        .build_http()
 }
 
 pub(super) fn system_clock() -> SharedClock {

@@ -4,25 +4,20 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{BuildError, Found, Gateway, NormalPath, Routes, upstream::Clients};
+use super::{BuildError, Found, Gateway, NormalPath, Routes, upstream::Upstreams};
 
 /// The routing table and the connections to its services. A call keeps the one that it began with.
 #[derive(Debug)]
 pub struct Table {
     routes: Routes,
-    pub(super) clients: Clients,
+    pub(super) upstreams: Upstreams,
 }
 
 // === impl Table ===
 
 impl Table {
-    pub(super) const fn new(routes: Routes, clients: Clients) -> Self {
-        Self { routes, clients }
-    }
-
-    #[cfg(test)]
-    pub(super) fn with(self, clients: Clients) -> Self {
-        Self { clients, ..self }
+    pub(super) const fn new(routes: Routes, upstreams: Upstreams) -> Self {
+        Self { routes, upstreams }
     }
 
     /// The route for `host`, `path` and `method`.
@@ -54,8 +49,8 @@ impl Gateway {
     ///
     /// [`BuildError`]: TLS towards a service cannot be set up. The former table stays.
     pub fn reload(&self, routes: Routes) -> Result<(), BuildError> {
-        let clients = Clients::after(&self.table(), &routes, &self.options)?;
-        *self.table.write() = Arc::new(Table::new(routes, clients));
+        let upstreams = Upstreams::after(&self.table(), &routes, &self.options, &self.clock)?;
+        *self.table.write() = Arc::new(Table::new(routes, upstreams));
         Ok(())
     }
 }

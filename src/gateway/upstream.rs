@@ -1,57 +1,75 @@
-//! How services are reached: the clients, their connections, proxies and TLS.
+//! How services are reached: each has a connector with its TLS and timeouts, and a pool of connections.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-    task::{Context, Poll},
-};
+mod connector;
+mod http1;
+mod http2;
+mod pool;
+mod story;
 
-use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
-use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{
-        Builder, Client,
-        connect::{HttpConnector, dns::Name, proxy::Tunnel},
-    },
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-};
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use http::{HeaderValue, Request, Response, Uri, Version};
+use hyper_rustls::MaybeHttpsStream;
+use hyper_util::{client::legacy::connect::Connection as _, rt::TokioIo};
 use parking_lot::RwLock;
-use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tower::ServiceExt as _;
 
-use super::{BuildError, Connector, Gateway, Options, Routes, Service, Table, Upload, connection::Observing};
+use self::{
+    connector::{Connector, connector},
+    http1::{Failure, Http1, in_origin_form, name_host},
+    http2::Http2,
+    pool::Pool,
+    story::Observed,
+};
+use super::{BuildError, Gateway, Options, Routes, Service, Table, Upload};
 use crate::{
     clock::SharedClock,
-    head,
-    outage::{NoAddress, addresses},
-    proxy::{Proxies, Proxy},
+    proxy::Proxy,
     tls::{self, SystemRoots},
 };
 
-/// The clients. A service with settings for its connections (`ca_file`, `h2c`, a `connect` timeout) has its own, so that no
-/// other service is called over a connection that counts only for it.
-#[derive(Debug)]
-pub(super) struct Clients {
-    plain: Client<Connector, Upload>,
-    /// If a service needs it.
-    tls: Option<Client<Connector, Upload>>,
-    own: HashMap<String, Client<Connector, Upload>>,
+pub(super) use self::http1::Arriving;
+
+/// The ways to all services, by the service's id.
+pub(super) struct Upstreams(HashMap<String, Arc<Upstream>>);
+
+/// The way to one service.
+pub(super) struct Upstream {
+    connector: Connector,
+    origin: Uri,
+    /// For the field `Host`.
+    host: HeaderValue,
+    /// Without a negotiation.
+    speaks_http2: bool,
+    /// The request itself names the service to a proxy.
+    passes_proxy: bool,
+    pool: Arc<Pool>,
 }
 
-/// Opens connections, through a tunnel if a proxy requires one.
-#[derive(Clone, Debug)]
-pub(super) struct Way {
-    http: HttpConnector<Names>,
-    proxies: Proxies,
-}
-
-/// Looks names up, so that a failure has a type.
-#[derive(Clone, Copy, Debug)]
-struct Names;
+/// A connection, as the library of HTTP uses it.
+type Io = TokioIo<Observed<MaybeHttpsStream<TokioIo<TcpStream>>>>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// No connection was opened.
+    #[error("no connection")]
+    Connect(#[source] BoxError),
+    /// The connection, or the exchange on it, failed.
+    #[error("the exchange failed")]
+    Broken {
+        #[source]
+        error: hyper::Error,
+        /// The connection had been used before and has delivered nothing of an answer.
+        is_repeatable: bool,
+    },
+    /// The connection ended, and the library does not say why.
+    #[error("the connection ended")]
+    Ended,
+}
 
 // === impl Gateway ===
 
@@ -62,9 +80,9 @@ impl Gateway {
     ///
     /// [`BuildError`]: TLS towards a service cannot be set up.
     pub fn new(routes: Routes, options: Options, clock: SharedClock) -> Result<Self, BuildError> {
-        let clients = Clients::new(&routes, &options)?;
+        let upstreams = Upstreams::new(&routes, &options, &clock, |_| None)?;
         Ok(Self {
-            table: RwLock::new(Arc::new(Table::new(routes, clients))),
+            table: RwLock::new(Arc::new(Table::new(routes, upstreams))),
             options,
             clock,
         })
@@ -81,87 +99,53 @@ impl Gateway {
     }
 }
 
-// === impl Clients ===
+// === impl Upstreams ===
 
-impl Clients {
-    fn new(routes: &Routes, options: &Options) -> Result<Self, BuildError> {
-        // No certificate authorities are read for services that all speak plain HTTP.
-        let plain = tls::client_config(&SystemRoots::none(), None)?;
-        let first = Self {
-            plain: builder(options).build(connector(plain, options)),
-            tls: None,
-            own: HashMap::new(),
-        };
-        first.for_services(routes, options, |_| None)
-    }
-
-    /// The clients for `routes`, with those of `former` where nothing has changed.
-    pub(super) fn after(former: &Table, routes: &Routes, options: &Options) -> Result<Self, BuildError> {
-        let services = former.routes().services();
-        former.clients.for_services(routes, options, |service| {
-            let same = |other: &&Arc<Service>| other.id() == service.id() && connects_like(other, service);
-            services.iter().find(same)?;
-            former.clients.own.get(service.id()).cloned()
-        })
-    }
-
-    fn for_services(
-        &self,
+impl Upstreams {
+    /// The ways for `routes`, with those of `former` where nothing has changed.
+    pub(super) fn after(
+        former: &Table,
         routes: &Routes,
         options: &Options,
-        former: impl Fn(&Service) -> Option<Client<Connector, Upload>>,
+        clock: &SharedClock,
     ) -> Result<Self, BuildError> {
-        let services = routes.services();
-        let needs_tls = |service: &Arc<Service>| service.is_https() && !has_own_client(service);
-        let tls = match &self.tls {
-            None if services.iter().any(needs_tls) => {
-                let tls = tls::client_config(&options.roots, None)?;
-                Some(builder(options).build(connector(tls, options)))
-            }
-            tls => tls.clone(),
-        };
-        let mut own = HashMap::new();
-        for service in services.iter().filter(|service| has_own_client(service)) {
-            if let Some(client) = former(service) {
-                own.insert(service.id().to_owned(), client);
-                continue;
-            }
-            let none = SystemRoots::none();
-            let roots = if service.is_https() { &options.roots } else { &none };
-            let tls = tls::client_config(roots, service.own_authorities())?;
-            let options = Options {
-                connect_timeout: service.connect_timeout().unwrap_or(options.connect_timeout),
-                ..options.clone()
-            };
-            let connector = connector(tls, &options).speaking_http2(service.is_h2c());
-            let client = builder(&options).http2_only(service.is_h2c()).build(connector);
-            own.insert(service.id().to_owned(), client);
-        }
-        Ok(Self {
-            plain: self.plain.clone(),
-            tls,
-            own,
+        let services = former.routes().services();
+        Self::new(routes, options, clock, |service| {
+            let same = |other: &&Arc<Service>| other.id() == service.id() && connects_like(other, service);
+            services.iter().find(same)?;
+            former.upstreams.0.get(service.id()).cloned()
         })
     }
 
-    pub(super) fn of(&self, service: &Service) -> &Client<Connector, Upload> {
-        let usual = self.tls.as_ref().filter(|_| service.is_https());
-        self.own.get(service.id()).or(usual).unwrap_or(&self.plain)
+    fn new(
+        routes: &Routes,
+        options: &Options,
+        clock: &SharedClock,
+        former: impl Fn(&Service) -> Option<Arc<Upstream>>,
+    ) -> Result<Self, BuildError> {
+        // The certificate authorities of the system are read once, and only for a service that needs them.
+        let mut usual = None;
+        let mut upstreams = HashMap::new();
+        for service in routes.services() {
+            let upstream = match former(service) {
+                Some(upstream) => upstream,
+                None => Arc::new(Upstream::new(service, options, clock, &mut usual)?),
+            };
+            upstreams.insert(service.id().to_owned(), upstream);
+        }
+        Ok(Self(upstreams))
     }
 
-    #[cfg(test)]
-    pub(super) fn only(plain: Client<Connector, Upload>) -> Self {
-        Self {
-            plain,
-            tls: None,
-            own: HashMap::new(),
-        }
+    /// The way to a service of the table.
+    pub(super) fn of(&self, service: &Service) -> Option<&Upstream> {
+        self.0.get(service.id()).map(Arc::as_ref)
     }
 }
 
-/// Whether the connections to a service differ from those to others.
-fn has_own_client(service: &Service) -> bool {
-    service.own_authorities().is_some() || service.connect_timeout().is_some() || service.is_h2c()
+impl fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Whether a connection to one of them could serve the other.
@@ -172,79 +156,131 @@ fn connects_like(one: &Service, other: &Service) -> bool {
         && one.origin_text() == other.origin_text()
 }
 
-fn builder(options: &Options) -> Builder {
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(options.keep_idle)
-        .http1_max_headers(head::READ_FIELDS)
-        .http2_max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX));
-    builder
-}
+// === impl Upstream ===
 
-pub(super) fn connector(tls: ClientConfig, options: &Options) -> Connector {
-    let mut http = HttpConnector::new_with_resolver(Names);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(options.connect_timeout));
-    http.enforce_http(false);
-    let way = Way {
-        http,
-        proxies: options.proxies.clone(),
-    };
-    let connector: HttpsConnector<Way> = HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(way);
-    Observing::new(connector, options.proxies.clone())
-}
-
-// === impl Way ===
-
-impl tower::Service<Uri> for Way {
-    type Response = TokioIo<TcpStream>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        tower::Service::poll_ready(&mut self.http, cx).map_err(BoxError::from)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let Some(proxy) = self.proxies.of_uri(&uri) else {
-            return self.http.call(uri).map_err(BoxError::from).boxed();
+impl Upstream {
+    fn new(
+        service: &Service,
+        options: &Options,
+        clock: &SharedClock,
+        usual: &mut Option<rustls::ClientConfig>,
+    ) -> Result<Self, BuildError> {
+        let tls = match (service.is_https(), service.own_authorities()) {
+            (false, _) => tls::client_config(&SystemRoots::none(), None)?,
+            (true, None) => match usual {
+                Some(usual) => usual.clone(),
+                None => usual.insert(tls::client_config(&options.roots, None)?).clone(),
+            },
+            (true, own) => tls::client_config(&options.roots, own)?,
         };
-        if uri.scheme() != Some(&http::uri::Scheme::HTTPS) {
-            // The request itself names the service.
-            return self
-                .http
-                .call(proxy.uri().clone())
-                .map_err(BoxError::from)
-                .boxed();
+        let own = Options {
+            connect_timeout: service.connect_timeout().unwrap_or(options.connect_timeout),
+            ..options.clone()
+        };
+        // A scheme and an authority always make one.
+        let origin = service.origin().unwrap_or_default();
+        Ok(Self {
+            connector: connector(tls, &own),
+            host: service.host(),
+            speaks_http2: service.is_h2c(),
+            passes_proxy: !service.is_https() && options.proxies.of_uri(&origin).is_some(),
+            origin,
+            pool: Pool::new(options.keep_idle, clock),
+        })
+    }
+
+    /// Sends `request`, whose URI names the service, and returns its answer as soon as the head has arrived. A
+    /// request of which nothing was written is sent over another connection.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub(super) async fn send(&self, mut request: Request<Upload>) -> Result<Response<Arriving>, SendError> {
+        loop {
+            let sent = if let Some(connection) = self.pool.shared() {
+                connection.send(request).await
+            } else if let Some(connection) = self.pool.take() {
+                self.send_over(connection, request).await
+            } else {
+                // Rare, and large.
+                return Box::pin(self.send_over_new(request)).await;
+            };
+            match sent {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Unsent(unsent, _)) => request = self.readdressed(*unsent),
+                Err(Failure::Sent(error)) => return Err(error),
+            }
         }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
-        if let Some(authorization) = proxy.authorization() {
-            tunnel = tunnel.with_auth(authorization.clone());
+    }
+
+    async fn send_over_new(&self, request: Request<Upload>) -> Result<Response<Arriving>, SendError> {
+        let stream = self.connector.clone().oneshot(self.origin.clone()).await;
+        let stream = stream.map_err(SendError::Connect)?;
+        let speaks_http2 = self.speaks_http2 || stream.connected().is_negotiated_h2();
+        let (io, story) = Observed::new(stream);
+        let sent = if speaks_http2 {
+            let connection = Http2::open(io).await?;
+            self.pool.share(connection.clone());
+            connection.send(request).await
+        } else {
+            self.send_over(Http1::open(io, story).await?, request).await
+        };
+        sent.map_err(|failure| match failure {
+            Failure::Unsent(_, error) | Failure::Sent(error) => error,
+        })
+    }
+
+    /// The request as it came, for a connection that may speak another version.
+    fn readdressed(&self, mut request: Request<Upload>) -> Request<Upload> {
+        let mut parts = self.origin.clone().into_parts();
+        parts.path_and_query = request.uri().path_and_query().cloned();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
         }
-        tunnel.call(uri).map_err(BoxError::from).boxed()
+        request
+    }
+
+    async fn send_over(
+        &self,
+        connection: Box<Http1>,
+        mut request: Request<Upload>,
+    ) -> Result<Response<Arriving>, Failure> {
+        // The protocol of the browser says nothing about the service.
+        *request.version_mut() = Version::HTTP_11;
+        if self.passes_proxy {
+            name_host(&mut request, &self.host);
+        } else {
+            in_origin_form(&mut request, &self.host);
+        }
+        connection.send(request, &self.pool).await
     }
 }
 
-// === impl Names ===
+// === impl SendError ===
 
-impl tower::Service<Name> for Names {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = NoAddress;
-    type Future = BoxFuture<'static, Result<Self::Response, NoAddress>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
-        Poll::Ready(Ok(()))
+impl SendError {
+    pub(super) const fn is_connect(&self) -> bool {
+        matches!(self, Self::Connect(_))
     }
 
-    fn call(&mut self, name: Name) -> Self::Future {
-        // The library puts the port of the URL in its place.
-        async move { addresses(name.as_str(), 0).await.map(Vec::into_iter) }.boxed()
+    /// Whether an idempotent call may be sent once more.
+    pub(super) const fn is_repeatable(&self) -> bool {
+        matches!(
+            self,
+            Self::Broken {
+                is_repeatable: true,
+                ..
+            }
+        )
+    }
+}
+
+impl From<hyper::Error> for SendError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Broken {
+            error,
+            is_repeatable: false,
+        }
     }
 }
 

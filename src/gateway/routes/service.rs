@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{
-    Uri,
+    HeaderValue, Uri,
     uri::{Authority, Scheme},
 };
 
@@ -75,6 +75,18 @@ impl Service {
             .path_and_query("/")
             .build()
             .ok()
+    }
+
+    /// The value of the field `Host`: host, and port if it is not that of the scheme (RFC 9110 section 7.2).
+    pub(in super::super) fn host(&self) -> HeaderValue {
+        let port = self.authority.port_u16();
+        let usual = if self.is_https() { 443 } else { 80 };
+        let host = match port.filter(|port| *port != usual) {
+            Some(_) => self.authority.as_str(),
+            None => self.authority.host(),
+        };
+        // All characters of an authority may stand in a field.
+        HeaderValue::try_from(host).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
     /// The certificate authorities for this service only.

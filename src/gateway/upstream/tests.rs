@@ -11,7 +11,7 @@ use crate::{
     },
     outage::testing as outage,
     proxy::{
-        Direct,
+        Direct, Proxies,
         testing::{Does, TestProxy},
     },
     telemetry::testing::Logs,
