@@ -393,3 +393,5 @@ async fn a_service_without_http2_is_told_to_be_one() {
         );
     }
 }
+
+mod pooled;
