@@ -1,6 +1,6 @@
 //! One call to a service.
 
-use std::future::Future;
+use std::{future::Future, pin::pin};
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -187,7 +187,8 @@ impl Call<'_> {
         let Some(upstream) = self.table.upstreams.of(service) else {
             return Err(Failure::Decided(GatewayError::BadGateway));
         };
-        let answer = upstream.send(request);
+        // Once in memory: each of the futures around it would hold it twice.
+        let answer = pin!(upstream.send(request));
         let now = clock.now();
         let left = self.deadline.map(|deadline| deadline.duration_since(now));
         let timeout = left.map_or(service.timeout(), |left| left.min(service.timeout()));
