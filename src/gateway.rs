@@ -13,6 +13,7 @@ mod failure;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod guard;
 pub mod headers;
 mod path;
 mod rewrite;
@@ -34,7 +35,7 @@ pub use self::{
     call::Call,
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
-        Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, Route, Routes,
+        Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, RateLimits, Route, Routes,
         RoutesError, Service, Unauthenticated, same_host, schema as routes_schema,
     },
     table::Table,
@@ -61,6 +62,8 @@ pub struct Options {
     pub download_idle: Duration,
     /// The same on a route with `streaming: true`.
     pub stream_idle: Duration,
+    /// The longest body of a request, in bytes, unless the route or its service says otherwise.
+    pub max_body: u64,
     /// How long an unused connection is kept.
     pub keep_idle: Duration,
     /// The certificate authorities of the system.
@@ -127,6 +130,9 @@ pub enum GatewayError {
     /// The client stopped sending its body.
     #[error("the request's body did not arrive in time")]
     RequestTimeout,
+    /// The body is longer than the route takes.
+    #[error("the body is longer than this path takes")]
+    BodyTooLarge,
     /// The client requested a WebSocket, which is not supported yet.
     #[error("protocol upgrades are not supported")]
     Upgrade,
@@ -136,6 +142,12 @@ pub enum GatewayError {
     /// The server itself has no means left to call the service.
     #[error("the service cannot be called at the moment")]
     ServiceUnavailable,
+    /// The circuit breaker of the service is open; when to come again.
+    #[error("the service gave no answer several times in a row")]
+    CircuitOpen(Duration),
+    /// The service has as many calls as it takes at a time.
+    #[error("the service has too many calls at the moment")]
+    Full,
     /// The service did not begin its answer in time.
     #[error("the service did not answer in time")]
     GatewayTimeout,
@@ -150,6 +162,7 @@ impl Default for Options {
             upload_idle: Duration::from_mins(1),
             download_idle: Duration::from_mins(5),
             stream_idle: Duration::from_hours(24),
+            max_body: 10 * 1024 * 1024,
             // Shorter than the keep-alive time of most servers, so that a call seldom meets a connection that is just
             // being closed.
             keep_idle: Duration::from_secs(30),

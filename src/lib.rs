@@ -11,9 +11,9 @@
 //! | 6 | [`gateway`], [`server`], [`replicas`] |
 //! | 5 | [`login`], [`tokens`], [`registration`] |
 //! | 4 | [`oidc`] |
-//! | 3 | [`session`], [`keys`], [`outbound`] |
+//! | 3 | [`session`], [`keys`], [`outbound`], [`limits`] |
 //! | 2 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
-//! | 1 | [`access`], [`clock`], [`duration`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
+//! | 1 | [`access`], [`clock`], [`duration`], [`size`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
 //! | 0 | [`diagnostic`] |
 
 pub mod access;
@@ -35,6 +35,7 @@ pub mod health;
 pub mod instruments;
 pub mod jose;
 pub mod keys;
+pub mod limits;
 pub mod login;
 pub mod oidc;
 pub mod outage;
@@ -52,6 +53,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod shared;
+pub mod size;
 pub mod spelling;
 pub mod telemetry;
 pub mod tls;

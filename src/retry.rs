@@ -1,11 +1,15 @@
 //! How long to wait before the next try: after failures in a row, spread so that those who failed together do not come back
-//! together; and not before the time that the other side named.
+//! together; and not before the time that the other side named. A [`Breaker`] spares another side that is down.
 
+mod breaker;
 mod retry_after;
 
 use std::time::Duration;
 
-pub use self::retry_after::retry_after;
+pub use self::{
+    breaker::{Breaker, BreakerOptions, Pass},
+    retry_after::retry_after,
+};
 use crate::random::{Random, RandomExt as _};
 
 /// Pauses that double, from `first` to `longest`.

@@ -60,6 +60,8 @@ pub enum Purpose {
     DeviceRegistration,
     /// The cookie that says that a device has proven its key; context: as above.
     DeviceCookie,
+    /// The names of rate limits.
+    RateLimit,
 }
 
 /// Seals, opens and hashes. Cheap to clone.
@@ -93,7 +95,7 @@ struct Key256;
 // === impl Purpose ===
 
 impl Purpose {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::LoginAttempt,
         Self::LogoutReturn,
         Self::LatestSession,
@@ -110,6 +112,7 @@ impl Purpose {
         Self::DeviceChallenge,
         Self::DeviceRegistration,
         Self::DeviceCookie,
+        Self::RateLimit,
     ];
 
     const fn label(self) -> &'static [u8] {
@@ -127,6 +130,7 @@ impl Purpose {
             Self::LoginAnswer => b"login-answer",
             Self::LoggedOut => b"logged-out",
             Self::EventId => b"event-id",
+            Self::RateLimit => b"rate-limit",
             Self::DeviceChallenge => b"device-challenge",
             Self::DeviceRegistration => b"device-registration",
             Self::DeviceCookie => b"device-cookie",

@@ -4,6 +4,7 @@
 //! A port. Records are bytes here; the modules above seal them and know their meaning. A process can do without this
 //! state for a while, because each has its own copy.
 
+mod meter;
 mod passing;
 
 #[cfg(test)]
@@ -13,7 +14,11 @@ pub(crate) mod testing;
 
 use std::{fmt, time::Duration};
 
-pub use self::passing::Passing;
+pub(crate) use self::meter::cell_rate;
+pub use self::{
+    meter::{Meter, Taken},
+    passing::Passing,
+};
 
 use futures_util::future::BoxFuture;
 

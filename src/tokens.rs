@@ -6,7 +6,6 @@
 mod accept;
 mod after_refusal;
 mod backoff;
-mod breaker;
 mod fate;
 mod flights;
 mod measures;
@@ -23,7 +22,6 @@ use tokio::sync::Semaphore;
 pub use self::fate::table as session_fates;
 use self::{
     after_refusal::Forced,
-    breaker::Breaker,
     flights::{Flights, Outcome},
     measures::Measures,
     revocations::Revocations,
@@ -33,7 +31,19 @@ use crate::{
     instruments::Instruments,
     oidc::RelyingParty,
     random::SharedRandom,
+    retry::{Backoff, Breaker, BreakerOptions},
     session::{AccessToken, EmailTrust, Session, SessionKey, Sessions, StoreError, Stored},
+};
+
+/// When refreshes pause to spare an IdP that is down. The longest pause is how late sessions notice that it is back. Not
+/// spread: one process asks for all of its sessions, and their refreshes are spread themselves.
+const BREAKER: BreakerOptions = BreakerOptions {
+    failures: 5,
+    pauses: Backoff {
+        first: Duration::from_secs(5),
+        longest: Duration::from_mins(1),
+    },
+    trials: 1,
 };
 
 /// How tokens are kept fresh.
@@ -73,6 +83,7 @@ struct Inner {
     forced: Forced,
     /// Closed when the server stops: no new task begins then.
     permits: Semaphore,
+    /// Over all refreshes of this process.
     breaker: Breaker,
     revocations: Revocations,
 }
@@ -134,7 +145,7 @@ impl Tokens {
             flights: Flights::new(Arc::clone(&clock), measures.joined.clone()),
             measures,
             forced: Forced::default(),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(BREAKER),
             revocations,
             options,
             relying_party,

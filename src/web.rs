@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod health;
 mod host;
 mod jwks;
+mod limits;
 mod measures;
 mod middleware;
 mod navigation;
@@ -55,6 +56,7 @@ use crate::{
     health::Health,
     instruments::SharedInstruments,
     keys::Keys,
+    limits::Limiter,
     login::Login,
     own_paths,
     seal::Sealer,
@@ -75,6 +77,8 @@ pub struct Services {
     pub tokens: Tokens,
     /// Sessions.
     pub sessions: Sessions,
+    /// Rate limits.
+    pub limits: Limiter,
     /// Routes to the APIs.
     pub gateway: Gateway,
     /// Names and attributes of our cookies.

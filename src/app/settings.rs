@@ -40,6 +40,7 @@ pub(super) fn gateway(config: &Config) -> gateway::Options {
     gateway::Options {
         roots: config.network.roots.clone(),
         proxies: config.network.proxies.clone(),
+        max_body: config.server.max_body,
         ..gateway::Options::default()
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         Cached, DiskError, DiskStore, Limits, MemoryOnce, MemoryStore, RedisOptions, RedisStartError,
         RedisStore, SessionStore,
     },
-    shared::Shared,
+    shared::{Meter, Shared},
 };
 
 /// A Redis that cannot be reached may be about to start, and is waited for so long.
@@ -48,6 +48,8 @@ pub(super) struct Opened {
     pub(super) memories: Memories,
     /// The state shared by replicas; `None` if there can be only one.
     pub(super) shared: Option<Arc<dyn Shared>>,
+    /// Counts over all replicas, likewise.
+    pub(super) meter: Option<Arc<dyn Meter>>,
 }
 
 /// The configured store. Without a choice, sessions are kept in a file if possible, so that a restart ends none.
@@ -65,6 +67,7 @@ pub(super) async fn open(
             passing: None,
         },
         shared: None,
+        meter: None,
     };
     match &config.session.store {
         StoreKind::Memory => Ok(alone(memory(limits, ports))),
@@ -76,6 +79,7 @@ pub(super) async fn open(
                     passing: Some(Arc::new(store.clone())),
                 },
                 shared: Some(Arc::new(store.clone())),
+                meter: Some(Arc::new(store.clone())),
                 sessions: cached(store, limits, ports),
             })
         }

@@ -199,6 +199,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Server, "KEEP_ALIVE", K::Duration, "`125s`", "how long an unused connection of a proxy in `BFF_TRUSTED_PROXIES` is kept; set it longer than the proxy keeps it. Other connections are kept for 20 s"),
     public(G::Server, "MAX_CONNECTIONS", K::Number, "`10000`, fewer if the limit of open files is low", "maximum of concurrent client connections; if all are taken, the one that has been idle longest ends"),
     public(G::Server, "MAX_CONNECTIONS_PER_ADDRESS", K::Number, "a quarter of `MAX_CONNECTIONS`", "maximum per address (per IPv6 network of 64 bits), for connections and for concurrent requests; not for `BFF_TRUSTED_PROXIES`"),
+    public(G::Server, "REQUEST_MAX_BODY_SIZE", K::Bytes, "`10MiB`", "the longest body of a request that is passed on, if neither the route nor its service has `max_body`; not for routes with `streaming: true`"),
     public(G::Server, "SHUTDOWN_DELAY", K::Duration, "`5s`", "after SIGTERM, readiness is 503 for this long while the server still serves everything, so that load balancers turn away"),
     public(G::Server, "SHUTDOWN_TIMEOUT", K::Duration, "`20s`", "after that, requests under way have this long to finish"),
     public(G::Server, "BFF_DANGER_ALLOW_HTTP", K::Switch, "`false`", "accept plain `http` URLs everywhere; otherwise only for loopback and for names without a dot"),

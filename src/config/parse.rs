@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Complaint;
-use crate::{duration, quote::nearest};
+use crate::{duration, quote::nearest, size};
 
 /// The maximum number of entries of a list that a person writes.
 const MAX_ENTRIES: usize = 1_000;
@@ -29,19 +29,9 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, Complaint> {
     })
 }
 
-/// Plain bytes, or a whole number with the unit `KiB`, `MiB`, `GiB` or `TiB`.
+/// A size in the [one grammar](crate::size).
 pub(super) fn bytes(text: &str) -> Result<u64, Complaint> {
-    let complaint =
-        |message: &str| Complaint::new(message, "write bytes, or a number with a unit: `512MiB`, `1GiB`");
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
-    let (digits, shift) = units
-        .iter()
-        .find_map(|(unit, shift)| text.strip_suffix(unit).map(|digits| (digits, *shift)))
-        .unwrap_or((text, 0));
-    let number = whole(digits.trim_end()).ok_or_else(|| complaint("is not a size"))?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| complaint("is larger than any memory"))
+    size::parse(text).map_err(|error| Complaint::new(error.to_string(), size::HOW))
 }
 
 /// A whole number within `least..=most`.
@@ -156,33 +146,6 @@ mod tests {
         let complaint = duration("1w").unwrap_err();
         assert_eq!(complaint.message, "is not a duration");
         assert!(complaint.fix.contains("`500ms`"));
-    }
-
-    #[test]
-    fn sizes() {
-        for (text, size) in [
-            ("0", 0),
-            ("1024", 1_024),
-            ("1KiB", 1 << 10),
-            ("512MiB", 512 << 20),
-            ("1GiB", 1 << 30),
-            ("2 TiB", 2 << 40),
-        ] {
-            assert_eq!(bytes(text), Ok(size), "{text}");
-        }
-        for text in [
-            "",
-            "GiB",
-            "1GB",
-            "1G",
-            "1gib",
-            "-1GiB",
-            "1.5GiB",
-            "99999999999TiB",
-            "18446744073709551616",
-        ] {
-            assert!(bytes(text).is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct ServerSettings {
     pub max_connections: Option<usize>,
     /// The part for one address, if it is set.
     pub max_connections_per_address: Option<usize>,
+    /// The longest body of a request, unless `routes.yaml` says otherwise.
+    pub max_body: u64,
     /// After SIGTERM everything is still served for this long.
     pub shutdown_delay: Duration,
     /// Then requests under way have this long.
@@ -93,6 +95,9 @@ pub(super) fn read(reader: &mut Reader) -> ServerSettings {
         keep_alive: reader.duration("KEEP_ALIVE", Duration::from_secs(125)),
         max_connections: reader.parsed("MAX_CONNECTIONS", count),
         max_connections_per_address: reader.parsed("MAX_CONNECTIONS_PER_ADDRESS", count),
+        max_body: reader
+            .parsed("REQUEST_MAX_BODY_SIZE", parse::bytes)
+            .unwrap_or(10 << 20),
         shutdown_delay: reader
             .parsed("SHUTDOWN_DELAY", parse::duration)
             .unwrap_or(Duration::from_secs(5)),

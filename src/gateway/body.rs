@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::{Service, SessionEnd, upstream::Arriving};
+use super::{Service, SessionEnd, guard::Place, upstream::Arriving};
 use crate::{
     clock::{SharedClock, Timestamp},
     outage::{Outage, causes},
@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct Download {
     body: Watched<Arriving>,
     service: Arc<Service>,
+    /// Held until the end of the body.
+    _place: Option<Place>,
 }
 
 /// Why a body ends early.
@@ -42,6 +44,9 @@ pub(super) enum BodyError {
     /// The session has ended.
     #[error("the session has ended")]
     SessionEnded,
+    /// The body is longer than the route takes.
+    #[error("the body is too long")]
+    TooLarge,
     /// The call is sent again, and this sending of the body is given up.
     #[error("the call is sent again")]
     SentAgain,
@@ -85,10 +90,15 @@ impl Download {
         deadline: Option<Timestamp>,
         service: Arc<Service>,
         end: Option<SessionEnd>,
+        place: Option<Place>,
     ) -> Self {
         let mut body = Watched::new(body, clock, idle, end);
         body.deadline = deadline;
-        Self { body, service }
+        Self {
+            body,
+            service,
+            _place: place,
+        }
     }
 }
 
@@ -143,7 +153,9 @@ impl BodyError {
     fn said(&self) -> String {
         match self {
             Self::Broken(cause) => Outage::of(&**cause).to_string(),
-            Self::Stalled | Self::Late | Self::SessionEnded | Self::SentAgain => self.to_string(),
+            Self::Stalled | Self::Late | Self::SessionEnded | Self::TooLarge | Self::SentAgain => {
+                self.to_string()
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use hyper::body::Body as _;
 use super::{
     Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd, Table,
     failure::{self, report},
+    guard::{Place, Sending},
     headers::{self, Additions},
     rewrite,
     upload::{Progress, Uploads},
@@ -33,6 +34,8 @@ pub struct Call<'a> {
     uri: Uri,
     headers: HeaderMap,
     uploads: Uploads,
+    /// Its place among the calls of the service at a time.
+    place: Option<Place>,
     correlation_id: HeaderValue,
     session_end: Option<SessionEnd>,
     keep_set_cookie: &'a (dyn Fn(&HeaderValue) -> bool + Send + Sync),
@@ -42,6 +45,8 @@ pub struct Call<'a> {
 enum Failure {
     /// The answer to the client is decided, and the cause is logged.
     Decided(GatewayError),
+    /// The same, because the service did not answer.
+    Late(GatewayError),
     Upstream(SendError),
 }
 
@@ -73,6 +78,13 @@ impl Gateway {
         if asks_for_websocket(&headers) {
             return Err(GatewayError::Upgrade);
         }
+        let max_body = route.max_body(self.options.max_body);
+        // Before anything is sent: `Content-Length` says it.
+        if max_body.is_some_and(|max| body.size_hint().lower() > max) {
+            return Err(GatewayError::BodyTooLarge);
+        }
+        let guard = table.guards.of(route.service());
+        let place = guard.map_or(Ok(None), |guard| guard.place())?;
         let uri = matched
             .uri(parts.uri.query())
             .map_err(|_| GatewayError::BadRequest)?;
@@ -102,6 +114,7 @@ impl Gateway {
             outgoing.session_end.clone(),
             // Another token, or another connection.
             auth == Auth::Session || parts.method.is_idempotent(),
+            max_body,
         );
         let total = route.service().total_timeout().filter(|_| !route.streams());
         let deadline = total.map(|total| self.clock.now().saturating_add(total));
@@ -115,6 +128,7 @@ impl Gateway {
             uri,
             headers,
             uploads,
+            place,
             correlation_id: outgoing.correlation_id,
             session_end: outgoing.session_end,
             keep_set_cookie: outgoing.keep_set_cookie,
@@ -134,6 +148,8 @@ impl Call<'_> {
     /// [`GatewayError`]; the cause is logged with the service's id, without path and query.
     pub async fn send(&mut self) -> Result<Response<Body>, GatewayError> {
         let mut may_repeat = self.method.is_idempotent();
+        let guard = self.table.guards.of(self.matched.route.service());
+        let sending = Sending::begin(guard, self.gateway.clock.now())?;
         loop {
             let (upload, progress) = self.uploads.next();
             let mut request = Request::new(upload);
@@ -141,8 +157,15 @@ impl Call<'_> {
             request.uri_mut().clone_from(&self.uri);
             request.headers_mut().clone_from(&self.headers);
             let error = match self.head(request, progress.as_deref()).await {
-                Ok(answer) => return Ok(self.answer(answer)),
+                Ok(answer) => {
+                    sending.answered();
+                    return Ok(self.answer(answer));
+                }
                 Err(Failure::Decided(error)) => return Err(error),
+                Err(Failure::Late(error)) => {
+                    sending.failed(self.gateway.clock.now());
+                    return Err(error);
+                }
                 Err(Failure::Upstream(error)) => error,
             };
             if may_repeat && self.can_be_repeated() && error.is_repeatable() {
@@ -156,7 +179,11 @@ impl Call<'_> {
             }
             let service = self.matched.route.service();
             let proxy = self.gateway.proxy_of(service);
-            return Err(report(service, proxy, self.correlation_id(), &error));
+            let decided = report(service, proxy, self.correlation_id(), &error);
+            if failure::is_of_service(decided, &error) {
+                sending.failed(self.gateway.clock.now());
+            }
+            return Err(decided);
         }
     }
 
@@ -249,7 +276,12 @@ impl Call<'_> {
                     correlation_id = self.correlation_id(),
                     "a service did not answer in time"
                 );
-                Err(Failure::Decided(GatewayError::GatewayTimeout))
+                // While it is the client's turn, the service is not late.
+                if progress.is_some_and(|progress| progress.service_since().is_none()) {
+                    Err(Failure::Decided(GatewayError::GatewayTimeout))
+                } else {
+                    Err(Failure::Late(GatewayError::GatewayTimeout))
+                }
             }
         }
     }
@@ -296,6 +328,7 @@ impl Call<'_> {
             self.deadline,
             service.clone(),
             self.session_end.clone(),
+            self.place.clone(),
         );
         let mut response = Response::new(Body::new(download));
         *response.status_mut() = parts.status;

@@ -42,6 +42,7 @@ pub(super) fn report(
                 BodyError::Late => GatewayError::GatewayTimeout,
                 BodyError::Broken(_) | BodyError::SentAgain => GatewayError::BadRequest,
                 BodyError::SessionEnded => GatewayError::Unauthenticated,
+                BodyError::TooLarge => GatewayError::BodyTooLarge,
             };
             break;
         }
@@ -60,7 +61,10 @@ pub(super) fn report(
     let id = service.id();
     if matches!(
         decided,
-        GatewayError::RequestTimeout | GatewayError::BadRequest | GatewayError::Unauthenticated
+        GatewayError::RequestTimeout
+            | GatewayError::BadRequest
+            | GatewayError::BodyTooLarge
+            | GatewayError::Unauthenticated
     ) {
         // Clients come and go.
         tracing::debug!(
@@ -94,6 +98,12 @@ pub(super) fn report(
         );
     }
     decided
+}
+
+/// Whether the service gave no answer, and nothing of the client's was the cause.
+pub(super) fn is_of_service(decided: GatewayError, error: &(dyn Error + 'static)) -> bool {
+    let by_body = outage::chain(error).any(|cause| cause.is::<BodyError>());
+    matches!(decided, GatewayError::BadGateway | GatewayError::GatewayTimeout) && !by_body
 }
 
 /// Logs that the head of an answer exceeds the limits.

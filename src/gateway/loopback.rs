@@ -115,7 +115,7 @@ pub(super) fn gateway_over_http2(address: SocketAddr, clock: SharedClock) -> Gat
 fn gateway_with(address: SocketAddr, more: &str, clock: SharedClock) -> Gateway {
     let routes = format!(
         "services:
-  api: {{ base_url: 'http://{address}', timeout: 30s{more} }}
+  api: {{ base_url: 'http://{address}', timeout: 30s, max_body: unlimited{more} }}
 routes:
   - {{ id: api, path: /api/*, target_service: api, preserve_path: true }}
   - {{ id: public, path: /public/*, target_service: api, preserve_path: true, auth: none }}
@@ -212,7 +212,10 @@ fn status_of(error: GatewayError) -> StatusCode {
         GatewayError::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         GatewayError::Upgrade => StatusCode::NOT_IMPLEMENTED,
         GatewayError::BadGateway => StatusCode::BAD_GATEWAY,
-        GatewayError::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        GatewayError::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        GatewayError::ServiceUnavailable | GatewayError::CircuitOpen(_) | GatewayError::Full => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         GatewayError::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
     }
 }

@@ -8,6 +8,7 @@
 //! ([`PathError::OtherSpelling`]).
 
 mod host;
+mod limits;
 mod methods;
 mod params;
 mod pattern;
@@ -25,6 +26,7 @@ use std::{collections::HashMap, ops::ControlFlow, path::Path, sync::Arc};
 use http::{HeaderValue, Method};
 
 use self::{
+    limits::MaxBody,
     methods::Methods,
     params::Params,
     pattern::Pattern,
@@ -37,6 +39,7 @@ use crate::own_paths;
 
 pub use self::{
     host::same_host,
+    limits::RateLimits,
     policy::{Auth, Denied, Facts, Policy},
     read::{Mistake, RoutesError},
     schema::schema,
@@ -84,6 +87,8 @@ pub struct Route {
     cache_control: Option<HeaderValue>,
     /// Whether its answers are streams that live as long as the session.
     streams: bool,
+    max_body: Option<MaxBody>,
+    rate_limits: RateLimits,
     unauthenticated: Unauthenticated,
     methods: Methods,
     service: Arc<Service>,
@@ -335,6 +340,21 @@ impl Route {
     #[must_use]
     pub const fn streams(&self) -> bool {
         self.streams
+    }
+
+    /// The longest body of a call, in bytes: its own, or that of its service, or `default` if its answers are no streams.
+    #[must_use]
+    pub fn max_body(&self, default: u64) -> Option<u64> {
+        match self.max_body.or(self.service.max_body) {
+            Some(max) => max.bytes(),
+            None => (!self.streams).then_some(default),
+        }
+    }
+
+    /// How often it may be called.
+    #[must_use]
+    pub const fn rate_limits(&self) -> &RateLimits {
+        &self.rate_limits
     }
 
     /// The answer to a call without a session.

@@ -4,20 +4,26 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{BuildError, Found, Gateway, NormalPath, Routes, upstream::Upstreams};
+use super::{BuildError, Found, Gateway, NormalPath, Routes, guard::Guards, upstream::Upstreams};
 
 /// The routing table and the connections to its services. A call keeps the one that it began with.
 #[derive(Debug)]
 pub struct Table {
     routes: Routes,
     pub(super) upstreams: Upstreams,
+    pub(super) guards: Guards,
 }
 
 // === impl Table ===
 
 impl Table {
-    pub(super) const fn new(routes: Routes, upstreams: Upstreams) -> Self {
-        Self { routes, upstreams }
+    pub(super) fn new(routes: Routes, upstreams: Upstreams, former: Option<&Self>) -> Self {
+        let guards = Guards::after(former.map(|former| &former.guards), routes.services());
+        Self {
+            routes,
+            upstreams,
+            guards,
+        }
     }
 
     /// The route for `host`, `path` and `method`.
@@ -43,14 +49,15 @@ impl Gateway {
     }
 
     /// Replaces the table. Calls under way keep the former one, and services whose connections have the same settings
-    /// keep their connections.
+    /// keep their connections. A breaker with the same settings keeps its state.
     ///
     /// # Errors
     ///
     /// [`BuildError`]: TLS towards a service cannot be set up. The former table stays.
     pub fn reload(&self, routes: Routes) -> Result<(), BuildError> {
-        let upstreams = Upstreams::after(&self.table(), &routes, &self.options, &self.clock)?;
-        *self.table.write() = Arc::new(Table::new(routes, upstreams));
+        let former = self.table();
+        let upstreams = Upstreams::after(&former, &routes, &self.options, &self.clock)?;
+        *self.table.write() = Arc::new(Table::new(routes, upstreams, Some(&former)));
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::clock::{SharedClock, Timestamp};
 
 /// The kept part of a body, in bytes.
-const MAX_HELD: usize = 64 * 1024;
+const MAX_HELD: u64 = 64 * 1024;
 
 /// The sender of one body: once, or again from its beginning.
 pub(super) struct Uploads {
@@ -51,7 +51,9 @@ struct Source {
     size: SizeHint,
     /// All that has come so far; `None` once it is too much, or where nothing is held.
     held: Option<Vec<Bytes>>,
-    length: usize,
+    length: u64,
+    /// A longer body breaks off.
+    max: Option<u64>,
     ended: bool,
     /// The sending that may still read; earlier ones are given up.
     turn: u32,
@@ -67,14 +69,16 @@ impl Uploads {
         idle: Duration,
         end: Option<SessionEnd>,
         hold: bool,
+        max: Option<u64>,
     ) -> Self {
         let size = body.size_hint();
-        let is_short = size.lower() <= MAX_HELD as u64;
+        let is_short = size.lower() <= MAX_HELD;
         let source = (!body.is_end_stream()).then(|| Source {
             body: Watched::new(body, clock, idle, end),
             size,
             held: (hold && is_short).then(Vec::new),
             length: 0,
+            max,
             ended: false,
             turn: 0,
         });
@@ -181,6 +185,11 @@ impl Source {
         }
         Poll::Ready(match ready!(self.body.poll_data(cx)) {
             Some(Ok(piece)) => {
+                self.length = self.length.saturating_add(piece.len() as u64);
+                if self.max.is_some_and(|max| self.length > max) {
+                    self.held = None;
+                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                }
                 self.hold(&piece);
                 Some(Ok(piece))
             }
@@ -196,7 +205,6 @@ impl Source {
     }
 
     fn hold(&mut self, piece: &Bytes) {
-        self.length = self.length.saturating_add(piece.len());
         if self.length > MAX_HELD {
             self.held = None;
         } else if let Some(held) = &mut self.held {

@@ -82,7 +82,7 @@ impl Gateway {
     pub fn new(routes: Routes, options: Options, clock: SharedClock) -> Result<Self, BuildError> {
         let upstreams = Upstreams::new(&routes, &options, &clock, |_| None)?;
         Ok(Self {
-            table: RwLock::new(Arc::new(Table::new(routes, upstreams))),
+            table: RwLock::new(Arc::new(Table::new(routes, upstreams, None))),
             options,
             clock,
         })

@@ -98,6 +98,22 @@ pub(crate) async fn values_pass(one: &dyn Passing, two: &dyn Passing) {
     assert_eq!(one.fetch("a").await.unwrap().unwrap(), b"two");
 }
 
+/// Two processes use one allowance, which fills up by the time of the shared state.
+pub(crate) async fn allowances_are_common(one: &dyn Meter, two: &dyn Meter) {
+    const HOUR: u64 = 3_600_000_000;
+    for name in ["a", "b"] {
+        assert_eq!(one.take(name, HOUR, 2 * HOUR).await.unwrap(), Taken::Allowed);
+        assert_eq!(two.take(name, HOUR, 2 * HOUR).await.unwrap(), Taken::Allowed);
+        for meter in [one, two] {
+            let Taken::Refused(after) = meter.take(name, HOUR, 2 * HOUR).await.unwrap() else {
+                panic!();
+            };
+            let passed = Duration::from_hours(1).checked_sub(after).unwrap();
+            assert!(passed < Duration::from_secs(10), "{after:?}");
+        }
+    }
+}
+
 mod tests {
     use std::sync::Arc;
 
@@ -113,6 +129,7 @@ mod tests {
         notes_are_seen_by_all(&shared, &shared).await;
         time_is_one_for_all(&shared, &shared).await;
         values_pass(&shared, &shared).await;
+        allowances_are_common(&shared, &shared).await;
         assert!(shared.hold(Record::Client, "one", LEASE).await.unwrap());
         shared.post("one", b"a", LEASE).await.unwrap();
         clock.advance(LEASE);

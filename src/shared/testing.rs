@@ -23,6 +23,8 @@ struct Inner {
     locks: HashMap<Record, (String, Timestamp)>,
     notes: HashMap<String, (Vec<u8>, Timestamp)>,
     passing: HashMap<String, (Vec<u8>, Timestamp)>,
+    /// When allowances are whole again.
+    limits: HashMap<String, u64>,
     lists: HashMap<String, (BTreeSet<Vec<u8>>, Timestamp)>,
     is_down: bool,
 }
@@ -67,7 +69,8 @@ impl MemoryShared {
         let notes = inner.lists.iter().flat_map(|(name, (notes, _))| {
             std::iter::once(name.as_bytes()).chain(notes.iter().map(Vec::as_slice))
         });
-        values.chain(notes).collect::<Vec<_>>().concat()
+        let limits = inner.limits.keys().map(String::as_bytes);
+        values.chain(notes).chain(limits).collect::<Vec<_>>().concat()
     }
 
     fn with<T: Send + 'static>(
@@ -263,6 +266,26 @@ impl Passing for MemoryShared {
             found
                 .map(|(notes, _)| notes.iter().cloned().collect())
                 .unwrap_or_default()
+        })
+    }
+}
+
+impl Meter for MemoryShared {
+    fn take<'a>(
+        &'a self,
+        name: &'a str,
+        interval: u64,
+        tolerance: u64,
+    ) -> BoxFuture<'a, Result<Taken, SharedError>> {
+        self.with(|inner, now| {
+            let whole_at = inner.limits.get(name).copied();
+            match cell_rate(whole_at, now.unix_millis() * 1_000, interval, tolerance) {
+                Ok(whole_at) => {
+                    inner.limits.insert(name.to_owned(), whole_at);
+                    Taken::Allowed
+                }
+                Err(after) => Taken::Refused(after),
+            }
         })
     }
 }

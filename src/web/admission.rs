@@ -1,4 +1,5 @@
-//! Admission: whether a request may use a route. The caller, its proofs, the demands of the route, in this order.
+//! Admission: whether a request may use a route. The limit of its address, the caller, the limit of its session, its
+//! proofs, the demands of the route, the limit of the route, in this order.
 //!
 //! Calls that the gateway passes on and calls that a proxy asks about are admitted alike.
 
@@ -33,6 +34,7 @@ impl Web {
         route: &Route,
         asked: &Asked<'_>,
     ) -> Result<Result<Option<Caller>, Absent>, Problem> {
+        self.limit_address(route, &asked.envelope).await?;
         let policy = route.policy();
         let caller = match policy.auth() {
             Auth::None => None,
@@ -44,6 +46,7 @@ impl Web {
         };
         if let Some(caller) = &caller {
             context.notes.session(self, caller);
+            self.limit_session(route, caller).await?;
         }
         if (asked.changes_state || asked.opens_tunnel) && policy.proves_origin() {
             self.own_origins.check(asked.envelope.headers)?;
@@ -54,6 +57,7 @@ impl Web {
         if let Some(caller) = &caller {
             check_demands(route, caller)?;
         }
+        self.limit_route(route).await?;
         Ok(Ok(caller))
     }
 }

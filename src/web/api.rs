@@ -7,6 +7,8 @@ mod challenge;
 mod refused_token;
 mod step_up;
 
+use std::time::Duration;
+
 use axum::{
     extract::Request,
     response::{IntoResponse, Response},
@@ -235,6 +237,13 @@ impl From<GatewayError> for Problem {
             GatewayError::BadGateway => Code::BadGateway,
             GatewayError::ServiceUnavailable => Code::ServiceUnavailable,
             GatewayError::GatewayTimeout => Code::GatewayTimeout,
+            GatewayError::BodyTooLarge => Code::BodyTooLarge,
+            GatewayError::CircuitOpen(after) => {
+                return Self::unavailable(Code::CircuitOpen).retry_after(after);
+            }
+            GatewayError::Full => {
+                return Self::unavailable(Code::ServiceBusy).retry_after(Duration::from_secs(1));
+            }
         };
         Self::new(code, error.to_string())
     }

@@ -1,6 +1,6 @@
 //! The counters of requests.
 
-use super::binding::Why;
+use super::{binding::Why, limits::Kind};
 use crate::{
     clock::Timestamp,
     instruments::{Counter, Instruments, JWKS_FETCHED, JWKS_FETCHES, Moment, Series},
@@ -15,6 +15,7 @@ pub(super) struct Measures {
     ip: Counter,
     device: Counter,
     logouts: Logouts,
+    limited: [(Kind, Counter); 3],
     jwks: Counter,
     jwks_last: Moment,
 }
@@ -45,6 +46,13 @@ impl Measures {
             ip: of("ip"),
             device: of("device"),
             logouts: Logouts::new(instruments),
+            limited: Kind::ALL.map(|kind| {
+                let name = "bff_rate_limit_violations_total";
+                (
+                    kind,
+                    instruments.counter(Series::labelled(name, "kind", kind.name())),
+                )
+            }),
             jwks: instruments.counter(JWKS_FETCHES),
             jwks_last: instruments.moment(JWKS_FETCHED),
         }
@@ -61,6 +69,15 @@ impl Measures {
             Err(BackChannelError::Store(_)) => &self.logouts.failed,
         };
         counter.count();
+    }
+
+    /// A rate limit was exceeded.
+    pub(super) fn limited(&self, kind: Kind) {
+        for (of, counter) in &self.limited {
+            if *of == kind {
+                counter.count();
+            }
+        }
     }
 
     /// Counts a fetch of our JWK Set.

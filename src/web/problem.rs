@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderValue, Method,
+    HeaderName, HeaderValue, Method,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
@@ -40,6 +40,8 @@ struct Inner {
     audience: Audience,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
+    /// Further header fields.
+    fields: Vec<(HeaderName, HeaderValue)>,
     /// The link that a page offers.
     way_on: Option<WayOn>,
     /// The error code that the identity provider answered with, for the text of a page.
@@ -100,6 +102,7 @@ impl Problem {
             audience: Audience::Program,
             retry_after: None,
             allow: None,
+            fields: Vec::new(),
             way_on: None,
             answer: None,
             members: Vec::new(),
@@ -155,6 +158,12 @@ impl Problem {
     /// Says which methods would do (RFC 9110 section 10.2.1).
     pub(crate) fn allow(mut self, methods: HeaderValue) -> Self {
         self.0.allow = Some(methods);
+        self
+    }
+
+    /// Adds a header field to the answer.
+    pub(crate) fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.fields.push((name, value));
         self
     }
 
@@ -256,6 +265,9 @@ impl Problem {
         }
         if let Some(allow) = &self.0.allow {
             answer.insert(ALLOW, allow.clone());
+        }
+        for (name, value) in &self.0.fields {
+            answer.insert(name.clone(), value.clone());
         }
         response
     }

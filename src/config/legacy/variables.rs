@@ -119,10 +119,6 @@ pub(in crate::config) const VARIABLES: &[Legacy] = &[
         "BFF_OBO_ENABLED",
         Ignored("routes with a token policy are not built yet"),
     ),
-    legacy(
-        "REQUEST_MAX_BODY_SIZE",
-        NotBuilt("a limit for the bodies of requests"),
-    ),
     // FAPI
     legacy("MTLS_CERT", NotBuilt("TLS client authentication, RFC 8705")),
     legacy("MTLS_KEY", NotBuilt("TLS client authentication, RFC 8705")),

@@ -776,6 +776,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "write a number from 16",
     ),
     (
+        &[("REQUEST_MAX_BODY_SIZE", "10MB")],
+        "REQUEST_MAX_BODY_SIZE",
+        "not a size",
+        "`512MiB`",
+    ),
+    (
         &[("SHUTDOWN_DELAY", "soon")],
         "SHUTDOWN_DELAY",
         "is not a duration",

@@ -2,6 +2,7 @@
 
 mod headers;
 mod legacy;
+mod limits;
 mod mistakes;
 mod pattern;
 mod policy;

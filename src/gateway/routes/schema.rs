@@ -119,6 +119,18 @@ fn service_key(key: &str) -> Value {
             },
             "additionalProperties": false,
         }),
+        "max_body" => max_body(),
+        "breaker" => json!({
+            "description": "The circuit breaker: after so many failures in a row, calls get 503 for a time, and then some of them try again.",
+            "type": "object",
+            "properties": {
+                "threshold": count(1_000),
+                "reset": {"$ref": "#/$defs/time"},
+                "half_open": count(100),
+            },
+            "additionalProperties": false,
+        }),
+        "concurrency" => or_expanded("How many calls the service takes at a time.", &count(1_000_000)),
         "rewrite" => {
             switch("Whether URLs of the service in its answers become public ones; true without it.")
         }
@@ -193,6 +205,18 @@ fn route_key(key: &str) -> Value {
             "What a caller without a session gets: the way to the login, or 401.",
             &json!({"enum": ["login", "401", 401]}),
         ),
+        "max_body" => max_body(),
+        "rate_limit" => json!({
+            "description": "How often the route may be called: per address, per session, altogether.",
+            "type": "object",
+            "properties": {
+                "per_address": {"$ref": "#/$defs/rate"},
+                "per_session": {"$ref": "#/$defs/rate"},
+                "per_route": {"$ref": "#/$defs/rate"},
+            },
+            "minProperties": 1,
+            "additionalProperties": false,
+        }),
         "preserve_path" => switch("Whether the service gets the whole path as it came."),
         "encoded_path" => or_expanded(
             "Whether segments may hold %2F and %23; refuse without it.",
@@ -200,6 +224,18 @@ fn route_key(key: &str) -> Value {
         ),
         _ => json!(true),
     }
+}
+
+fn max_body() -> Value {
+    or_expanded(
+        "The longest body of a request: 64KiB, 10MiB, bytes without a unit, or unlimited; 10MiB without it, except for streams.",
+        &json!({"type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+ *(KiB|MiB|GiB|TiB)?|unlimited)$"}),
+    )
+}
+
+/// A whole number from 1 to `most`.
+fn count(most: u32) -> Value {
+    json!({"type": ["integer", "string"], "minimum": 1, "maximum": most, "pattern": format!("^[0-9]+$|{EXPANDED}")})
 }
 
 fn text(description: &str) -> Value {
@@ -224,6 +260,19 @@ fn definitions() -> Value {
         "time": {"anyOf": [
             {"type": ["integer", "string"], "minimum": 1, "maximum": 3600, "pattern": "^[0-9]+(ms|s|m|h|d)?$"},
             {"$ref": "#/$defs/expanded"},
+        ]},
+        "rate": {"anyOf": [
+            {"type": "string", "pattern": "^[0-9]+/[smhd]$"},
+            {"$ref": "#/$defs/expanded"},
+            {
+                "type": "object",
+                "properties": {
+                    "rate": {"type": "string", "pattern": format!("^[0-9]+/[smhd]$|{EXPANDED}")},
+                    "burst": count(1_000_000),
+                },
+                "required": ["rate"],
+                "additionalProperties": false,
+            },
         ]},
         "value": {"type": ["string", "integer", "boolean"]},
         "values": {"anyOf": [

@@ -7,7 +7,8 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::{gateway::headers::Rules, tls::Bundle};
+use super::limits::MaxBody;
+use crate::{gateway::headers::Rules, retry::BreakerOptions, tls::Bundle};
 
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +40,10 @@ pub struct Service {
     pub(super) rewrite: bool,
     /// Those of its `ca_file`.
     pub(super) own_authorities: Option<Bundle>,
+    pub(super) max_body: Option<MaxBody>,
+    pub(super) breaker: Option<BreakerOptions>,
+    /// Calls at a time.
+    pub(super) concurrency: Option<u32>,
 }
 
 // === impl Service ===
@@ -139,6 +144,16 @@ impl Service {
     /// Whether its own URLs in an answer are mapped to public ones.
     pub(in super::super) const fn rewrites(&self) -> bool {
         self.rewrite
+    }
+
+    /// When its circuit breaker opens, if it has one.
+    pub(in super::super) const fn breaker(&self) -> Option<&BreakerOptions> {
+        self.breaker.as_ref()
+    }
+
+    /// How many calls it takes at a time, if that is bounded.
+    pub(in super::super) const fn concurrency(&self) -> Option<u32> {
+        self.concurrency
     }
 
     /// Its rules for header fields.

@@ -1,3 +1,5 @@
+mod documented;
+mod limits;
 mod original;
 mod params;
 mod policy;
@@ -999,8 +1001,6 @@ fn keys_of_the_original_system_are_told_apart() {
         ("authz_map: {}", NOT_BUILT),
         ("token_policy: { mode: on_behalf_of }", NOT_BUILT),
         ("websocket: true", NOT_BUILT),
-        ("rate_limit: { per_session: 20/s }", NOT_BUILT),
-        ("max_body: 1MiB", NOT_BUILT),
         ("auth: bearer", NOT_BUILT),
         ("internal: true", "has no meaning here"),
         ("strea: true", "unknown key"),
@@ -1054,7 +1054,6 @@ fn keys_of_the_original_system_are_told_apart() {
             "is false, so that anybody could answer in its place",
         ),
         ("client_cert_path: /x", NOT_BUILT),
-        ("breaker: { threshold: 5 }", NOT_BUILT),
         ("identity_headers: true", NOT_BUILT),
         ("client_secret: planted", "has no meaning here"),
         ("token_url: 'http://planted'", "has no meaning here"),

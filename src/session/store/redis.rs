@@ -15,6 +15,7 @@ mod failure;
 mod link;
 mod many;
 mod message;
+mod meter;
 mod names;
 mod once;
 mod one;

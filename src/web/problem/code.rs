@@ -173,6 +173,12 @@ codes! {
     RequestTimeout, REQUEST_TIMEOUT, "request_timeout", "The request took too long",
         means "The upload stalled.",
         client "Send it again.";
+    BodyTooLarge, PAYLOAD_TOO_LARGE, "body_too_large", "The request's body is too long",
+        means "The body is longer than the route takes (`max_body` in `routes.yaml`).",
+        client "Send less, or in parts.";
+    RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests",
+        means "The caller, or all callers together, called the route more often than it allows (`rate_limit` in `routes.yaml`). `RateLimit-Policy` and `RateLimit` name the limit.",
+        client "Wait for `Retry-After` seconds, and repeat.";
     TooManyStreams, TOO_MANY_REQUESTS, "too_many_streams", "Too many open streams",
         means "The session has 20 open streams of `/auth/events`.",
         client "Close those that are not needed. Wait for `Retry-After` seconds.";
@@ -200,11 +206,17 @@ codes! {
     Busy, SERVICE_UNAVAILABLE, "busy", "Not available at the moment",
         means "The number of logins in progress, or of event streams, is at the server's limit.",
         client "Wait for `Retry-After` seconds, and repeat.";
+    CircuitOpen, SERVICE_UNAVAILABLE, "circuit_open", "The service cannot be called",
+        means "The API gave no response several times in a row, and the server spares it for a while (`breaker` in `routes.yaml`).",
+        client "Wait for `Retry-After` seconds, and repeat.";
     NotReady, SERVICE_UNAVAILABLE, "not_ready", "Not available at the moment",
         means "The server has just started and has not read the provider's metadata yet.",
         client "Wait for `Retry-After` seconds, and repeat.";
     Overloaded, SERVICE_UNAVAILABLE, "overloaded", "Not available at the moment",
         means "The number of connections is at the server's limit.",
+        client "Wait for `Retry-After` seconds, and repeat.";
+    ServiceBusy, SERVICE_UNAVAILABLE, "service_busy", "The service cannot be called",
+        means "The API has as many calls at a time as it takes (`concurrency` in `routes.yaml`).",
         client "Wait for `Retry-After` seconds, and repeat.";
     ServiceUnavailable, SERVICE_UNAVAILABLE, "service_unavailable", "The service cannot be called",
         means "The server lacks a resource to call the API, such as open files.",

@@ -20,7 +20,7 @@ const LARGE: usize = 16 * 1024 * 1024;
 async fn stack_with(api: Router) -> (Stack, Browser) {
     let url = service(api).await;
     let routes = format!(
-        "services:\n  api:\n    base_url: \"{url}\"\nroutes:\n  - id: api\n    path: /api/*\n    target_service: api\n    auth: session\n"
+        "services:\n  api:\n    base_url: \"{url}\"\n    max_body: 1GiB\nroutes:\n  - id: api\n    path: /api/*\n    target_service: api\n    auth: session\n"
     );
     let stack = Stack::builder().routes(&routes).start().await;
     let ada = stack.browser();

@@ -25,8 +25,6 @@ const SERVICE: &[(&str, Verdict)] = &[
     ("scopes", NotBuilt(&[])),
     ("client_cert_path", NotBuilt(&[])),
     ("client_key_path", NotBuilt(&[])),
-    ("breaker", NotBuilt(&[])),
-    ("max_body", NotBuilt(&[])),
     ("identity_headers", NotBuilt(&["false"])),
     ("token_url", OWN_CLIENT),
     ("client_id", OWN_CLIENT),
@@ -47,8 +45,6 @@ const ROUTE: &[(&str, Verdict)] = &[
     ),
     ("token_policy", NotBuilt(&[])),
     ("websocket", NotBuilt(&["false"])),
-    ("rate_limit", NotBuilt(&[])),
-    ("max_body", NotBuilt(&[])),
 ];
 
 /// The meaning of a map of the file.

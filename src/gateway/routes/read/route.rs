@@ -37,6 +37,8 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "unauthenticated",
     "preserve_path",
     "encoded_path",
+    "max_body",
+    "rate_limit",
 ];
 
 // === impl Reader ===
@@ -98,6 +100,8 @@ impl Reader<'_> {
             None => Some(false),
             Some(node) => self.encoded_path(node, &fields.what, pattern.as_ref()),
         };
+        let max_body = self.max_body(&fields);
+        let rate_limits = self.rate_limits(&fields, policy.as_ref());
         let unauthenticated = match fields.get("unauthenticated") {
             None => Some(Unauthenticated::default()),
             Some(node) => self.unauthenticated(node, &fields.what, policy.as_ref()),
@@ -114,6 +118,8 @@ impl Reader<'_> {
                 policy: policy?,
                 cache_control: cache_control?,
                 streams: streams?,
+                max_body: max_body?,
+                rate_limits: rate_limits?,
                 unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,

@@ -25,6 +25,9 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "h2c",
     "headers",
     "rewrite",
+    "max_body",
+    "breaker",
+    "concurrency",
 ];
 
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -85,6 +88,9 @@ impl Reader<'_> {
             Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
         let verifies = self.tls_verify(&fields);
+        let max_body = self.max_body(&fields);
+        let breaker = self.breaker(&fields);
+        let concurrency = self.concurrency(&fields);
         let own_authorities = match authorities_key(&fields) {
             None => Some(None),
             Some((key, node)) => self.ca_file(node, key, &fields.what).map(Some),
@@ -127,6 +133,9 @@ impl Reader<'_> {
             rules: rules?,
             rewrite: rewrite?,
             own_authorities: verifies.and(own_authorities)?,
+            max_body: max_body?,
+            breaker: breaker?,
+            concurrency: concurrency?,
         })
     }
 

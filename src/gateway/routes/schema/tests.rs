@@ -70,6 +70,7 @@ fn schema_and_reader_accept_the_same_files() {
         "services:\nroutes:\n",
         "services:\n  a: { base_url: 'https://a.example/x', timeout: 500ms, rewrite: false }\n",
         "services:\n  a: { base_url: 'http://a', timeout: 30, tls_verify: true }\n",
+        "services:\n  a: { base_url: 'http://a', max_body: 10MiB, breaker: { threshold: 5, reset: 60s, half_open: 1 }, concurrency: 100 }\n",
         "services:\n  a: { base_url: 'http://a', timeout: { connect: 1s, total: 30 }, h2c: true, headers: { set: { X-A: b } } }\n",
         "services:\n  a: { base_url: '${NO_SUCH:-http://a}', headers: { remove: [X-*], allow: [X-Accel-Buffering] } }\n",
     ] {
@@ -85,6 +86,8 @@ fn schema_and_reader_accept_the_same_files() {
         "{ id: a, path: /a/*, target_service: crud, preserve_path: true, encoded_path: pass }",
         "{ id: a, path: '/a/{b}/*', host: a.example, target_service: crud, upstream_path: '/x/{b}/{path}' }",
         "{ id: a, path: /a/*, target_service: crud, authz: none, streaming: false, csrf: true }",
+        "{ id: a, path: /a/*, target_service: crud, max_body: unlimited }",
+        "{ id: a, path: /a/*, target_service: crud, rate_limit: { per_session: 20/s, per_address: { rate: 100/m, burst: 20 } } }",
     ] {
         let routes = format!("{SERVICES}routes:\n- {route}\n");
         Routes::parse(&routes).unwrap();
@@ -115,6 +118,9 @@ fn schema_and_reader_refuse_the_same_files() {
         "services:\n  a: { base_url: 'http://a', timeout: { soon: 1s } }\n",
         "services:\n  a: { base_url: 'http://a', tls_verify: false }\n",
         "services:\n  a: { base_url: 'http://a', scopes: [x] }\n",
+        "services:\n  a: { base_url: 'http://a', max_body: 10MB }\n",
+        "services:\n  a: { base_url: 'http://a', breaker: 5 }\n",
+        "services:\n  a: { base_url: 'http://a', concurrency: 0 }\n",
         "services:\n  'a b': { base_url: 'http://a' }\n",
     ] {
         refused(routes);

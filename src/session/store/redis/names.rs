@@ -118,6 +118,11 @@ impl Names {
         format!("{}:passing:{name}:notes", self.prefix)
     }
 
+    /// The rest of an allowance.
+    pub(super) fn limit(&self, name: &str) -> String {
+        format!("{}:limit:{name}", self.prefix)
+    }
+
     /// The channel on which processes announce their changes.
     pub(super) fn channel(&self) -> String {
         format!("{}:changes", self.prefix)

@@ -56,6 +56,9 @@ pub(super) static HOLD: Script = Script::new(include_str!("scripts/hold.lua"));
 pub(super) static PROLONG: Script = Script::new(include_str!("scripts/prolong.lua"));
 pub(super) static LET_GO: Script = Script::new(include_str!("scripts/let_go.lua"));
 
+/// For rate limits.
+pub(super) static TAKE: Script = Script::new(include_str!("scripts/take.lua"));
+
 // === impl Script ===
 
 impl Script {

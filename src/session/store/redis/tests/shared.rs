@@ -4,7 +4,7 @@ use super::{
     harness::{own_prefix, shared_cluster},
     *,
 };
-use crate::shared::{Passing as _, Record, Shared as _, contract};
+use crate::shared::{Meter as _, Passing as _, Record, Shared as _, Taken, contract};
 
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
@@ -16,6 +16,7 @@ async fn records_locks_and_the_board_are_as_promised() {
     contract::notes_are_seen_by_all(&one, &two).await;
     contract::time_is_one_for_all(&one, &two).await;
     contract::values_pass(&one, &two).await;
+    contract::allowances_are_common(&one, &two).await;
 }
 
 #[tokio::test]
@@ -28,6 +29,7 @@ async fn records_locks_and_the_board_are_as_promised_in_a_cluster() {
     contract::notes_are_seen_by_all(&one, &two).await;
     contract::time_is_one_for_all(&one, &two).await;
     contract::values_pass(&one, &two).await;
+    contract::allowances_are_common(&one, &two).await;
 }
 
 #[tokio::test]
@@ -57,5 +59,28 @@ async fn what_arrives_a_second_time_is_not_refused() {
     let one = connect_now(&url).await;
     for _ in 0..2 {
         assert!(one.swap(Record::Client, None, b"a", None).await.unwrap());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn an_allowance_fills_up_and_is_forgotten() {
+    const MILLIS: u64 = 1_000;
+    let url = shared().url_of_its_own();
+    let one = connect_now(&url).await;
+    for _ in 0..2 {
+        let mut refused = 0;
+        for _ in 0..3 {
+            while one.take("a", 20 * MILLIS, 40 * MILLIS).await.unwrap() != Taken::Allowed {
+                refused += 1;
+                assert!(refused < 100_000);
+            }
+        }
+        assert!(refused > 0, "the third one has to wait");
+        let name = one.inner.names.limit("a");
+        eventually("nothing is left of it", async || {
+            one.inner.value(&name).await.unwrap().is_none()
+        })
+        .await;
     }
 }
