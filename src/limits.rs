@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use self::buckets::Buckets;
 pub use self::rate::{HOW, Rate, RateError};
 use crate::{
@@ -101,7 +103,7 @@ impl Limiter {
         if inner.breaker.check(now).is_err() {
             return Ok(());
         }
-        let text: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = URL_SAFE_NO_PAD.encode(name);
         match meter.take(&text, rate.interval(), rate.tolerance()).await {
             Ok(taken) => {
                 inner.works();
@@ -164,7 +166,7 @@ const fn verdict(rate: Rate, taken: Taken) -> Result<(), Refused> {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
+        IpAddr::V4(address) => address.into(),
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn report(
 
 /// Whether the service gave no answer, and nothing of the client's was the cause.
 pub(super) fn is_of_service(decided: GatewayError, error: &(dyn Error + 'static)) -> bool {
-    let by_body = outage::chain(error).any(|cause| cause.is::<BodyError>());
+    let by_body = outage::chain(error).any(<dyn Error>::is::<BodyError>);
     matches!(decided, GatewayError::BadGateway | GatewayError::GatewayTimeout) && !by_body
 }
 

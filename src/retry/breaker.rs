@@ -81,7 +81,6 @@ impl Breaker {
         let (pauses, under_way) = match *state {
             State::Closed { .. } => return Ok(Pass::Usual),
             State::Open { until, .. } if now < until => return Err(until.duration_since(now)),
-            State::Open { pauses, .. } => (pauses, 0),
             State::Trial {
                 pauses, under_way, ..
             } if under_way < self.options.trials => (pauses, under_way),
@@ -89,7 +88,7 @@ impl Breaker {
                 let longest = SOON.min(self.options.pauses.first);
                 return Err(until.duration_since(now).min(longest));
             }
-            State::Trial { pauses, .. } => (pauses, 0),
+            State::Open { pauses, .. } | State::Trial { pauses, .. } => (pauses, 0),
         };
         *state = State::Trial {
             until: now.saturating_add(TRIAL),

@@ -1,5 +1,6 @@
 //! Reads `routes.yaml` and finds every mistake in it.
 
+mod authz;
 mod headers;
 mod legacy;
 mod limits;

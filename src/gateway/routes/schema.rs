@@ -205,6 +205,11 @@ fn route_key(key: &str) -> Value {
             "What a caller without a session gets: the way to the login, or 401.",
             &json!({"enum": ["login", "401", 401]}),
         ),
+        "authz" => or_expanded(
+            "Whether the policy decision point decides on each call: none. Decisions are not built yet.",
+            &json!({"enum": ["none"]}),
+        ),
+        "authz_map" => authz_map(),
         "max_body" => max_body(),
         "rate_limit" => json!({
             "description": "How often the route may be called: per address, per session, altogether.",
@@ -224,6 +229,30 @@ fn route_key(key: &str) -> Value {
         ),
         _ => json!(true),
     }
+}
+
+fn authz_map() -> Value {
+    let name = json!({"type": ["string", "integer"], "pattern": format!("^[^*\\s]+$|{EXPANDED}")});
+    json!({
+        "description": "What the policy decision point is asked, by method.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]},
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                "resource": name,
+                "action": name,
+                "id_from": {"type": "string", "pattern": format!("^(\\{{[^{{}}]+\\}}|\\$\\..+)$|{EXPANDED}")},
+                "props": {
+                    "type": ["object", "null"],
+                    "additionalProperties": {"type": ["string", "integer", "boolean"]},
+                },
+            },
+            "required": ["resource", "action"],
+            "additionalProperties": false,
+        },
+    })
 }
 
 fn max_body() -> Value {

@@ -1,3 +1,4 @@
+mod authz;
 mod documented;
 mod limits;
 mod original;
@@ -997,8 +998,7 @@ fn variables_stand_in_values_and_their_values_in_no_message() {
 fn keys_of_the_original_system_are_told_apart() {
     const NOT_BUILT: &str = "is not built yet";
     for (entry, message) in [
-        ("authz: pdp", NOT_BUILT),
-        ("authz_map: {}", NOT_BUILT),
+        ("authz: pdp", "which are not built yet"),
         ("token_policy: { mode: on_behalf_of }", NOT_BUILT),
         ("websocket: true", NOT_BUILT),
         ("auth: bearer", NOT_BUILT),

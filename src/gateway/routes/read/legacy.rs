@@ -34,8 +34,6 @@ const SERVICE: &[(&str, Verdict)] = &[
 ];
 
 const ROUTE: &[(&str, Verdict)] = &[
-    ("authz", NotBuilt(&["none"])),
-    ("authz_map", NotBuilt(&[])),
     (
         "internal",
         Refused(

@@ -1,4 +1,4 @@
-//! The keys that bound what a service or a route takes.
+//! The keys that bound what a service or a route takes. A wrong value counts as absent: its mistake is noted.
 
 use std::time::Duration;
 
@@ -26,17 +26,15 @@ const MAX_RESET: Duration = Duration::from_hours(1);
 
 impl Reader<'_> {
     /// `max_body`, if it is there.
-    pub(super) fn max_body(&mut self, fields: &Fields<'_>) -> Option<Option<MaxBody>> {
-        let Some(node) = fields.get("max_body") else {
-            return Some(None);
-        };
+    pub(super) fn max_body(&mut self, fields: &Fields<'_>) -> Option<MaxBody> {
+        let node = fields.get("max_body")?;
         let what = format!("max_body of {}", fields.what);
         let text = self.text(node, &what)?;
         if text == "unlimited" {
-            return Some(Some(MaxBody::Unlimited));
+            return Some(MaxBody::Unlimited);
         }
         match size::parse(text) {
-            Ok(bytes) => Some(Some(MaxBody::Bytes(bytes))),
+            Ok(bytes) => Some(MaxBody::Bytes(bytes)),
             Err(error) => {
                 self.mistake(
                     node.at(),
@@ -49,10 +47,8 @@ impl Reader<'_> {
     }
 
     /// `breaker`, if it is there.
-    pub(super) fn breaker(&mut self, fields: &Fields<'_>) -> Option<Option<BreakerOptions>> {
-        let Some(node) = fields.get("breaker") else {
-            return Some(None);
-        };
+    pub(super) fn breaker(&mut self, fields: &Fields<'_>) -> Option<BreakerOptions> {
+        let node = fields.get("breaker")?;
         let before = self.mistakes.len();
         let what = format!("breaker of {}", fields.what);
         let fields = self.fields(node, what.clone(), &["threshold", "reset", "half_open"])?;
@@ -69,36 +65,34 @@ impl Reader<'_> {
             return None;
         }
         let reset = reset?;
-        Some(Some(BreakerOptions {
+        Some(BreakerOptions {
             failures: failures?,
             pauses: Backoff {
                 first: reset,
                 longest: reset,
             },
             trials: trials?,
-        }))
+        })
     }
 
     /// `concurrency`, if it is there.
-    pub(super) fn concurrency(&mut self, fields: &Fields<'_>) -> Option<Option<u32>> {
-        match fields.get("concurrency") {
-            None => Some(None),
-            Some(node) => {
-                let what = format!("concurrency of {}", fields.what);
-                self.count(node, &what, 1_000_000).map(Some)
-            }
-        }
+    pub(super) fn concurrency(&mut self, fields: &Fields<'_>) -> Option<u32> {
+        let node = fields.get("concurrency")?;
+        let what = format!("concurrency of {}", fields.what);
+        self.count(node, &what, 1_000_000)
     }
 
     /// `rate_limit`; no rates without it.
-    pub(super) fn rate_limits(&mut self, fields: &Fields<'_>, policy: Option<&Policy>) -> Option<RateLimits> {
+    pub(super) fn rate_limits(&mut self, fields: &Fields<'_>, policy: Option<&Policy>) -> RateLimits {
         const KEYS: [&str; 3] = ["per_address", "per_session", "per_route"];
         let Some(node) = fields.get("rate_limit") else {
-            return Some(RateLimits::default());
+            return RateLimits::default();
         };
         let before = self.mistakes.len();
         let what = format!("rate_limit of {}", fields.what);
-        let fields = self.fields(node, what.clone(), &KEYS)?;
+        let Some(fields) = self.fields(node, what.clone(), &KEYS) else {
+            return RateLimits::default();
+        };
         let [per_address, per_session, per_route] =
             KEYS.map(|key| self.rate(fields.get(key)?, &format!("{key} in {what}")));
         if KEYS.iter().all(|key| fields.get(key).is_none()) && self.mistakes.len() == before {
@@ -113,11 +107,11 @@ impl Reader<'_> {
                 "remove it, or write per_address",
             );
         }
-        (self.mistakes.len() == before).then_some(RateLimits {
+        RateLimits {
             per_address,
             per_session,
             per_route,
-        })
+        }
     }
 
     /// `20/s`, or `{ rate: 20/s, burst: 40 }`.

@@ -39,6 +39,8 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "encoded_path",
     "max_body",
     "rate_limit",
+    "authz",
+    "authz_map",
 ];
 
 // === impl Reader ===
@@ -100,6 +102,7 @@ impl Reader<'_> {
             None => Some(false),
             Some(node) => self.encoded_path(node, &fields.what, pattern.as_ref()),
         };
+        self.authz(&fields, policy.as_ref(), pattern.as_ref(), methods);
         let max_body = self.max_body(&fields);
         let rate_limits = self.rate_limits(&fields, policy.as_ref());
         let unauthenticated = match fields.get("unauthenticated") {
@@ -118,8 +121,8 @@ impl Reader<'_> {
                 policy: policy?,
                 cache_control: cache_control?,
                 streams: streams?,
-                max_body: max_body?,
-                rate_limits: rate_limits?,
+                max_body,
+                rate_limits,
                 unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,

@@ -133,9 +133,9 @@ impl Reader<'_> {
             rules: rules?,
             rewrite: rewrite?,
             own_authorities: verifies.and(own_authorities)?,
-            max_body: max_body?,
-            breaker: breaker?,
-            concurrency: concurrency?,
+            max_body,
+            breaker,
+            concurrency,
         })
     }
 

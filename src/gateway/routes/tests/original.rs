@@ -43,11 +43,9 @@ const NOT_BUILT: &[&str] = &[
     "client_cert_path of service `orders`",
     "client_key_path of service `orders`",
     "identity_headers of service `orders`",
-    "authz of a route",
-    "authz_map of a route",
+    "authz of route `order-feed` asks for authorization decisions, which are",
     "auth of route `order-machines` is `bearer`, which",
-    "authz of a route",
-    "authz_map of a route",
+    "authz of route `order-one` asks for authorization decisions, which are",
     "token_policy of a route",
 ];
 
@@ -57,7 +55,10 @@ fn only_keys_that_are_not_built_stop_the_documented_example() {
     let (mut not_built, mut others) = (Vec::new(), Vec::new());
     for mistake in error.mistakes() {
         let problem = mistake.problem.as_str();
-        match problem.strip_suffix(" is not built yet") {
+        let part = problem
+            .strip_suffix(" is not built yet")
+            .or_else(|| problem.strip_suffix(" not built yet"));
+        match part {
             Some(key) => not_built.push(key),
             None => others.push(problem),
         }
