@@ -389,7 +389,7 @@ impl App {
 /// The gateway to the APIs, and the text of its file; logs notes for the operator.
 fn gateway(config: &Config, ports: &Ports) -> Result<(Gateway, Option<String>), StartError> {
     let text = routes::text(config)?;
-    let (routes, warnings) = routes::parsed(config, text.as_deref())?;
+    let (routes, warnings) = routes::parsed(config, text.as_deref(), ports.clock.wall())?;
     routes::tell(config, &routes, &warnings);
     let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
     proxies::tell(config, &gateway);

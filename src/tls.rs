@@ -2,6 +2,7 @@
 //! authorities, and the meaning of a failure.
 
 mod failure;
+mod identity;
 mod own;
 
 #[cfg(test)]
@@ -21,7 +22,10 @@ use rustls::{
 };
 use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
-pub use self::failure::{Hints, explain};
+pub use self::{
+    failure::{Hints, explain},
+    identity::{Identity, IdentityError},
+};
 use crate::diagnostic::{Knob, fix, told};
 
 /// A larger bundle is refused, in bytes.
@@ -63,7 +67,11 @@ pub enum BundleError {
 /// # Errors
 ///
 /// [`TlsError`] if the library refuses its settings.
-pub fn client_config(roots: &SystemRoots, own: Option<&Bundle>) -> Result<ClientConfig, TlsError> {
+pub fn client_config(
+    roots: &SystemRoots,
+    own: Option<&Bundle>,
+    identity: Option<&Identity>,
+) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -73,7 +81,10 @@ pub fn client_config(roots: &SystemRoots, own: Option<&Bundle>) -> Result<Client
             .dangerous()
             .with_custom_certificate_verifier(own::verifier(&roots.store(), own, provider)?),
     };
-    Ok(builder.with_no_client_auth())
+    Ok(match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder.with_client_cert_resolver(identity.resolver()),
+    })
 }
 
 /// The bytes of a certificate file, bounded.

@@ -1,8 +1,8 @@
 //! Reads `routes.yaml` again after a change, and when a person asks for it (SIGHUP).
 
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinError};
 use tokio_util::sync::CancellationToken;
 
 use super::{error::StartError, routes};
@@ -11,6 +11,9 @@ use crate::{clock::SharedClock, config::Config, diagnostic::Explain as _, web::W
 /// The file is compared this often. A change counts when two looks in a row see the same: a file that is just being
 /// written could lack its last routes, and a wider route would decide in their place.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The ends of client certificates are looked at this often.
+const WARN_EVERY: Duration = Duration::from_hours(24);
 
 /// Keeps the routing table up to date.
 pub(super) struct Reload {
@@ -21,12 +24,24 @@ pub(super) struct Reload {
     pub(super) asked: Arc<Notify>,
 }
 
-/// The texts of the file; `None` if there is no file.
-struct Texts {
+/// What a look finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Look {
+    /// The text of the file; `None` if there is no file.
+    text: Option<String>,
+    /// The states of the files that it names.
+    named: Vec<Option<Stamp>>,
+}
+
+/// The state of a file: a change of its content changes it too.
+type Stamp = (u64, u64, i64, i64);
+
+/// The looks so far.
+struct Looks {
     /// The one that was tried last.
-    tried: Option<String>,
-    /// The one of the last look.
-    seen: Option<String>,
+    tried: Look,
+    /// The last one.
+    seen: Look,
 }
 
 // === impl Reload ===
@@ -34,22 +49,35 @@ struct Texts {
 impl Reload {
     /// Looks until `stop`. `text` is the file of the start.
     pub(super) async fn run(self, text: Option<String>, stop: CancellationToken) {
-        let mut texts = Texts {
-            tried: text.clone(),
-            seen: text,
+        let mut files = self.web.gateway.table().routes().files().to_vec();
+        let first = Look {
+            text,
+            named: stamps(&files),
         };
+        let mut looks = Looks {
+            tried: first.clone(),
+            seen: first,
+        };
+        let mut warned = self.clock.now();
         loop {
             let by_hand = tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.asked.notified() => true,
                 () = self.clock.sleep(LOOK_EVERY) => false,
             };
-            let config = self.config.clone();
-            let read = tokio::task::spawn_blocking(move || routes::text(&config)).await;
-            match read {
-                Ok(Ok(text)) => {
-                    if texts.is_due(text.as_deref(), by_hand) {
-                        self.try_out(text.as_deref());
+            if self.clock.now() >= warned.saturating_add(WARN_EVERY) {
+                warned = self.clock.now();
+                for warning in routes::expiring(self.web.gateway.table().routes(), self.clock.wall()) {
+                    tracing::warn!("{}", warning.told());
+                }
+            }
+            match self.look(files.clone()).await {
+                Ok(Ok(look)) => {
+                    if let Some(look) = looks.due(look, by_hand) {
+                        files = self.try_out(look.text.as_deref());
+                        // Other files may be named now.
+                        looks.tried.named = stamps(&files);
+                        looks.seen.named.clone_from(&looks.tried.named);
                     }
                 }
                 Ok(Err(error)) if by_hand => refuse(&error),
@@ -59,21 +87,39 @@ impl Reload {
         }
     }
 
-    fn try_out(&self, text: Option<&str>) {
+    async fn look(&self, files: Vec<PathBuf>) -> Result<Result<Look, StartError>, JoinError> {
+        let config = self.config.clone();
+        tokio::task::spawn_blocking(move || {
+            Ok(Look {
+                text: routes::text(&config)?,
+                named: stamps(&files),
+            })
+        })
+        .await
+    }
+
+    /// The files that `text` names.
+    fn try_out(&self, text: Option<&str>) -> Vec<PathBuf> {
         let Some(text) = text else {
             let file = routes::file(&self.config);
             tracing::error!("{file} does not exist any more; the former routes stay");
-            return;
+            return Vec::new();
         };
         match self.replace(text) {
             Ok(count) => tracing::info!(routes = count, "the routes were read again"),
-            Err(error) => refuse(&error),
+            Err(error) => {
+                refuse(&error);
+                if let StartError::Routes { error, .. } = &error {
+                    return error.files().to_vec();
+                }
+            }
         }
+        self.web.gateway.table().routes().files().to_vec()
     }
 
     /// The number of routes.
     fn replace(&self, text: &str) -> Result<usize, StartError> {
-        let (routes, warnings) = routes::parsed(&self.config, Some(text))?;
+        let (routes, warnings) = routes::parsed(&self.config, Some(text), self.clock.wall())?;
         routes::tell(&self.config, &routes, &warnings);
         let count = routes.iter().count();
         self.web.gateway.reload(routes)?;
@@ -88,18 +134,27 @@ fn refuse(error: &StartError) {
     );
 }
 
-// === impl Texts ===
+fn stamps(files: &[PathBuf]) -> Vec<Option<Stamp>> {
+    let stamp = |file: &PathBuf| {
+        let file = std::fs::metadata(file).ok()?;
+        Some((file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+    };
+    files.iter().map(stamp).collect()
+}
 
-impl Texts {
-    /// Whether `text` is to be tried.
-    fn is_due(&mut self, text: Option<&str>, by_hand: bool) -> bool {
-        let is_settled = text == self.seen.as_deref();
-        self.seen = text.map(ToOwned::to_owned);
-        let is_due = by_hand || is_settled && text != self.tried.as_deref();
-        if is_due {
-            self.tried = self.seen.clone();
+// === impl Looks ===
+
+impl Looks {
+    /// `look`, if it is to be tried.
+    fn due(&mut self, look: Look, by_hand: bool) -> Option<Look> {
+        let is_settled = look == self.seen;
+        self.seen = look.clone();
+        if by_hand || is_settled && look != self.tried {
+            self.tried = look.clone();
+            Some(look)
+        } else {
+            None
         }
-        is_due
     }
 }
 
@@ -107,26 +162,51 @@ impl Texts {
 mod tests {
     use super::*;
 
+    fn look(text: Option<&str>, inode: u64) -> Look {
+        Look {
+            text: text.map(ToOwned::to_owned),
+            named: vec![Some((inode, 1, 1, 1))],
+        }
+    }
+
     #[test]
     fn a_change_is_tried_once_when_it_has_settled() {
-        let mut texts = Texts {
-            tried: Some("a".to_owned()),
-            seen: Some("a".to_owned()),
+        let mut looks = Looks {
+            tried: look(Some("a"), 1),
+            seen: look(Some("a"), 1),
         };
-        for (text, by_hand, expected) in [
-            (Some("a"), false, false),
-            (Some("b"), false, false),
-            (Some("bc"), false, false),
-            (Some("bc"), false, true),
-            (Some("bc"), false, false),
-            (Some("bc"), true, true),
-            (Some("d"), true, true),
-            (Some("d"), false, false),
-            (None, false, false),
-            (None, false, true),
-            (None, false, false),
+        for (text, inode, by_hand, expected) in [
+            (Some("a"), 1, false, false),
+            (Some("b"), 1, false, false),
+            (Some("bc"), 1, false, false),
+            (Some("bc"), 1, false, true),
+            (Some("bc"), 1, false, false),
+            (Some("bc"), 1, true, true),
+            (Some("d"), 1, true, true),
+            (Some("d"), 1, false, false),
+            // A certificate.
+            (Some("d"), 2, false, false),
+            (Some("d"), 2, false, true),
+            (Some("d"), 2, false, false),
+            (None, 2, false, false),
+            (None, 2, false, true),
+            (None, 2, false, false),
         ] {
-            assert_eq!(texts.is_due(text, by_hand), expected, "{text:?}");
+            let due = looks.due(look(text, inode), by_hand);
+            assert_eq!(due.is_some(), expected, "{text:?} {inode}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_written_again_has_another_stamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        let missing = stamps(std::slice::from_ref(&file));
+        assert_eq!(missing, [None]);
+        std::fs::write(&file, "one").unwrap();
+        let first = stamps(std::slice::from_ref(&file));
+        std::fs::write(&file, "longer").unwrap();
+        assert_ne!(stamps(std::slice::from_ref(&file)), first);
+        assert_ne!(first, missing);
     }
 }

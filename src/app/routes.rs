@@ -4,16 +4,21 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read as _},
+    sync::Arc,
     time::Duration,
 };
 
 use super::StartError;
 use crate::{
     access::{Need, Refused},
+    clock::{Clock as _, SystemClock, Timestamp},
     config::Config,
     diagnostic::{Explain, Fix, Knob, fix},
-    gateway::{Around, Auth, MAX_FILE_SIZE, Route, Routes},
+    gateway::{Around, Auth, MAX_FILE_SIZE, Route, Routes, Service},
 };
+
+/// A client certificate that ends within this time is warned of.
+const AHEAD: Duration = Duration::from_hours(14 * 24);
 
 /// The name of the file in the configuration folder.
 const FILE: &str = "routes.yaml";
@@ -48,11 +53,20 @@ pub enum RoutesWarning {
         /// The time for the beginning of the answer.
         first_byte: Duration,
     },
+    /// The client certificate for a service ends within 14 days, or has ended.
+    Certificate {
+        /// The service.
+        service: String,
+        /// The end of its validity.
+        end: Timestamp,
+        /// The end is over.
+        has_ended: bool,
+    },
 }
 
 /// The routing table of the file, with warnings.
 pub(super) fn read(config: &Config) -> Result<(Routes, Vec<RoutesWarning>), StartError> {
-    parsed(config, text(config)?.as_deref())
+    parsed(config, text(config)?.as_deref(), SystemClock.wall())
 }
 
 /// The path of the file, for messages.
@@ -72,10 +86,11 @@ pub(super) fn text(config: &Config) -> Result<Option<String>, StartError> {
     }
 }
 
-/// The routing table in the text of the file, with warnings. Without the file there are no routes.
+/// The routing table in the text of the file, with warnings of `now`. Without the file there are no routes.
 pub(super) fn parsed(
     config: &Config,
     text: Option<&str>,
+    now: Timestamp,
 ) -> Result<(Routes, Vec<RoutesWarning>), StartError> {
     let Some(text) = text else {
         return Ok((Routes::default(), vec![RoutesWarning::NoFile(file(config))]));
@@ -86,7 +101,8 @@ pub(super) fn parsed(
     };
     match Routes::parse_with(text, &around) {
         Ok(routes) => {
-            let warnings = warnings(config, &routes);
+            let mut warnings = warnings(config, &routes);
+            warnings.extend(expiring(&routes, now));
             Ok((routes, warnings))
         }
         Err(error) => Err(StartError::Routes {
@@ -124,6 +140,20 @@ fn warnings(config: &Config, routes: &Routes) -> Vec<RoutesWarning> {
         })
     });
     of_routes.chain(of_services).collect()
+}
+
+/// The client certificates that end soon, or have ended.
+pub(super) fn expiring(routes: &Routes, now: Timestamp) -> Vec<RoutesWarning> {
+    let of_service = |service: &Arc<Service>| {
+        let end = u64::try_from(service.identity()?.end()?.as_millis()).ok()?;
+        let end = Timestamp::from_unix_millis(end);
+        (end <= now.saturating_add(AHEAD)).then(|| RoutesWarning::Certificate {
+            service: service.id().to_owned(),
+            end,
+            has_ended: end <= now,
+        })
+    };
+    routes.services().iter().filter_map(of_service).collect()
 }
 
 fn scopes(config: &Config, route: &Route) -> Option<RoutesWarning> {
@@ -179,6 +209,16 @@ impl fmt::Display for RoutesWarning {
                 f,
                 "the service `{service}` has {first_byte:?} to begin its answer, but each call ends after {total:?}"
             ),
+            Self::Certificate {
+                service,
+                end,
+                has_ended,
+            } => write!(
+                f,
+                "the client certificate for the service `{service}` {} at {}",
+                if *has_ended { "has ended" } else { "ends" },
+                end.rfc3339()
+            ),
         }
     }
 }
@@ -204,6 +244,10 @@ impl Explain for RoutesWarning {
             ),
             Self::Times { .. } => fix!(
                 "raise total of its timeout in {}, or lower first_byte",
+                Knob::RoutesFile
+            ),
+            Self::Certificate { .. } => fix!(
+                "replace the files of client_cert_path and client_key_path in {}; the server reads them again by itself",
                 Knob::RoutesFile
             ),
         })

@@ -21,7 +21,12 @@ mod spelling;
 mod target;
 mod tree;
 
-use std::{collections::HashMap, ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use http::{HeaderValue, Method};
 
@@ -67,6 +72,7 @@ pub struct Routes {
     spellings: Spellings,
     services: Vec<Arc<Service>>,
     notes: Vec<Mistake>,
+    files: Vec<PathBuf>,
     has_hosts: bool,
 }
 
@@ -265,6 +271,12 @@ impl Routes {
     /// All routes, the one that decides first before the others.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.groups.iter().flat_map(|group| &group.routes)
+    }
+
+    /// The other files that were read for it: certificates and keys of services.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// All services, in the order of the file.

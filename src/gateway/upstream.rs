@@ -153,6 +153,7 @@ fn connects_like(one: &Service, other: &Service) -> bool {
     let settings = |service: &Service| (service.connect_timeout(), service.is_h2c());
     settings(one) == settings(other)
         && one.own_authorities() == other.own_authorities()
+        && one.identity() == other.identity()
         && one.origin_text() == other.origin_text()
 }
 
@@ -165,13 +166,15 @@ impl Upstream {
         clock: &SharedClock,
         usual: &mut Option<rustls::ClientConfig>,
     ) -> Result<Self, BuildError> {
-        let tls = match (service.is_https(), service.own_authorities()) {
-            (false, _) => tls::client_config(&SystemRoots::none(), None)?,
-            (true, None) => match usual {
+        let tls = match (service.own_authorities(), service.identity()) {
+            _ if !service.is_https() => tls::client_config(&SystemRoots::none(), None, None)?,
+            (None, None) => match usual {
                 Some(usual) => usual.clone(),
-                None => usual.insert(tls::client_config(&options.roots, None)?).clone(),
+                None => usual
+                    .insert(tls::client_config(&options.roots, None, None)?)
+                    .clone(),
             },
-            (true, own) => tls::client_config(&options.roots, own)?,
+            (own, identity) => tls::client_config(&options.roots, own, identity)?,
         };
         let own = Options {
             connect_timeout: service.connect_timeout().unwrap_or(options.connect_timeout),

@@ -71,7 +71,7 @@ fn build(options: &Options) -> Result<reqwest::Client, BuildError> {
         Some(bundle) => Some(Bundle::parse(bundle)?),
         None => None,
     };
-    let mut tls = tls::client_config(&options.roots, own.as_ref())
+    let mut tls = tls::client_config(&options.roots, own.as_ref(), None)
         .map_err(|error| BuildError::Client(error.to_string()))?;
     tls.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     builder(options)

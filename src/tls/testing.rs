@@ -23,6 +23,13 @@ pub(crate) const SERVER: &[u8] = include_bytes!("testing/server.pem");
 /// Its key.
 pub(crate) const SERVER_KEY: &[u8] = include_bytes!("testing/server.key");
 
+/// An authority for clients.
+const CLIENT_CA: &[u8] = include_bytes!("testing/client-ca.pem");
+/// A client's certificate, which [`CLIENT_CA`] has signed.
+pub(crate) const CLIENT: &[u8] = include_bytes!("testing/client.pem");
+/// Its key.
+pub(crate) const CLIENT_KEY: &[u8] = include_bytes!("testing/client.key");
+
 /// The group X25519MLKEM768 in its form in a `ClientHello`.
 pub(crate) const X25519MLKEM768: u16 = 0x11ec;
 
@@ -41,7 +48,26 @@ pub(crate) fn http2_config() -> rustls::ServerConfig {
 /// A server that shows this certificate and signs with this key, which need not belong to it. It answers one request with
 /// `ok`.
 pub(crate) fn server_with(certificate: &[u8], key: &[u8]) -> SocketAddr {
-    let config = config(certificate, key);
+    serve(config(certificate, key))
+}
+
+/// The server for `localhost`, for clients with a certificate of [`CLIENT_CA`].
+pub(crate) fn server_for_known_clients() -> SocketAddr {
+    let known = config(SERVER, SERVER_KEY);
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(CLIENT_CA).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    serve(
+        rustls::ServerConfig::builder()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_cert_resolver(known.cert_resolver),
+    )
+}
+
+fn serve(config: rustls::ServerConfig) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

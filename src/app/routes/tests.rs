@@ -15,7 +15,7 @@ fn told(text: &str, more: &[(&str, &str)]) -> Vec<String> {
     let variables = base.iter().chain(more);
     let environment: Environment = variables.copied().collect();
     let (config, _) = Config::load(&environment).unwrap();
-    let (routes, warnings) = parsed(&config, Some(text)).unwrap();
+    let (routes, warnings) = parsed(&config, Some(text), SystemClock.wall()).unwrap();
     let logs = Logs::capture();
     tell(&config, &routes, &warnings);
     let lines: Vec<String> = warnings.iter().map(Explain::told).collect();
@@ -115,5 +115,35 @@ fn a_call_that_ends_before_its_answer_begins_is_told() {
     }
     for timeout in ["{ first_byte: 10s, total: 10s }", "{ total: 5s }", "5s"] {
         assert_eq!(told(&service(timeout), &[]), [] as [&str; 0], "{timeout}");
+    }
+}
+
+#[test]
+fn a_client_certificate_is_told_14_days_before_its_end() {
+    crate::jose::install_crypto();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tls/testing");
+    let text = "services:\n  crud: { base_url: 'https://crud', client_cert_path: client.pem, client_key_path: client.key }\n";
+    let around = Around {
+        variables: &|_| None,
+        folder: Some(&folder),
+    };
+    let routes = Routes::parse_with(text, &around).unwrap();
+    let end = routes.services()[0].identity().unwrap().end().unwrap();
+    let end = Timestamp::from_unix_millis(u64::try_from(end.as_millis()).unwrap());
+    let days = |days: u64| Duration::from_hours(24 * days);
+    assert_eq!(expiring(&routes, end.saturating_sub(days(15))), []);
+    for (now, expected) in [
+        (end.saturating_sub(days(14)), "ends at"),
+        (end.saturating_add(days(1)), "has ended at"),
+    ] {
+        let warnings = expiring(&routes, now);
+        let told = warnings[0].told();
+        assert!(
+            told.starts_with(&format!(
+                "the client certificate for the service `crud` {expected} "
+            )),
+            "{told}"
+        );
+        assert!(told.contains("client_cert_path"), "{told}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod authz;
 mod headers;
+mod identity;
 mod legacy;
 mod limits;
 mod mistakes;

@@ -88,6 +88,10 @@ fn service_key(key: &str) -> Value {
             "description": "The name of ca_file in the original system; true, for the authorities of the system, has no effect.",
             "anyOf": [{"const": true}, {"type": "string", "not": {"enum": ["false", ""]}}],
         }),
+        "client_cert_path" => text(
+            "PEM file with the certificate, and its chain, by which the service knows this server, relative to this file; for https.",
+        ),
+        "client_key_path" => text("PEM file with the private key of client_cert_path."),
         "timeout" => json!({
             "description": "How long the service may take to begin its answer: 500ms, 30s, 2m; seconds without a unit; 30s without it. Or a map of times.",
             "anyOf": [

@@ -8,7 +8,11 @@ use http::{
 };
 
 use super::limits::MaxBody;
-use crate::{gateway::headers::Rules, retry::BreakerOptions, tls::Bundle};
+use crate::{
+    gateway::headers::Rules,
+    retry::BreakerOptions,
+    tls::{Bundle, Identity},
+};
 
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,6 +48,8 @@ pub struct Service {
     pub(super) breaker: Option<BreakerOptions>,
     /// Calls at a time.
     pub(super) concurrency: Option<u32>,
+    /// That of its `client_cert_path`.
+    pub(super) identity: Option<Identity>,
 }
 
 // === impl Service ===
@@ -97,6 +103,12 @@ impl Service {
     /// The certificate authorities for this service only.
     pub(in super::super) const fn own_authorities(&self) -> Option<&Bundle> {
         self.own_authorities.as_ref()
+    }
+
+    /// The certificate that is shown to it.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// How long it may take to begin its answer.

@@ -1053,7 +1053,18 @@ fn keys_of_the_original_system_are_told_apart() {
             "tls_verify: 'false'",
             "is false, so that anybody could answer in its place",
         ),
-        ("client_cert_path: /x", NOT_BUILT),
+        (
+            "client_cert_path: /x",
+            "has a client_cert_path, and no client_key_path",
+        ),
+        (
+            "client_key_path: /x",
+            "has a client_key_path, and no client_cert_path",
+        ),
+        (
+            "client_cert_path: /x, client_key_path: /y",
+            "client_cert_path `/x` and client_key_path `/y` of service `a` cannot be used: they cannot be read here",
+        ),
         ("identity_headers: true", NOT_BUILT),
         ("client_secret: planted", "has no meaning here"),
         ("token_url: 'http://planted'", "has no meaning here"),

@@ -15,7 +15,10 @@ use crate::{
         testing::{Does, TestProxy},
     },
     telemetry::testing::Logs,
-    tls::testing::{CA, NAMED, NAMED_KEY, X25519MLKEM768, key_shares, server, server_with},
+    tls::testing::{
+        CA, CLIENT, CLIENT_KEY, NAMED, NAMED_KEY, X25519MLKEM768, key_shares, server,
+        server_for_known_clients, server_with,
+    },
 };
 
 const SECRET: &str = "planted-s3cret";
@@ -345,6 +348,27 @@ async fn the_first_key_share_withstands_quantum_computers() {
         call(&gateway).await.unwrap_err();
         assert_eq!(groups.join().unwrap()[0], X25519MLKEM768);
     }
+}
+
+/// The service answers no client that it does not know.
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_its_service() {
+    let folder = folder();
+    for (name, content) in [("client.pem", CLIENT), ("client.key", CLIENT_KEY)] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let service = |more: &str| {
+        let port = server_for_known_clients().port();
+        format!("base_url: 'https://localhost:{port}', ca_file: ca.pem{more}")
+    };
+    let known = service(", client_cert_path: client.pem, client_key_path: client.key");
+    let gateway_of = |service: &str| gateway(service, Some(folder.path()), Options::default());
+    let answer = call(&gateway_of(&known)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(
+        call(&gateway_of(&service(""))).await.unwrap_err(),
+        GatewayError::BadGateway
+    );
 }
 
 #[tokio::test]

@@ -23,8 +23,6 @@ const SERVICE: &[(&str, Verdict)] = &[
     ("token_audience", NotBuilt(&[])),
     ("audience", NotBuilt(&[])),
     ("scopes", NotBuilt(&[])),
-    ("client_cert_path", NotBuilt(&[])),
-    ("client_key_path", NotBuilt(&[])),
     ("identity_headers", NotBuilt(&["false"])),
     ("token_url", OWN_CLIENT),
     ("client_id", OWN_CLIENT),

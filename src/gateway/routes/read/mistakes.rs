@@ -1,6 +1,10 @@
 //! The mistakes of a file, and the helpers that find them. Every helper notes a mistake and lets the reader continue.
 
-use std::{collections::HashMap, fmt, path::Path};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::{super::Routes, legacy::Place};
 use crate::{
@@ -20,6 +24,7 @@ const MAX_SHOWN: usize = 80;
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct RoutesError {
     mistakes: Vec<Mistake>,
+    files: Vec<PathBuf>,
 }
 
 /// One mistake or suggestion, for a person.
@@ -39,7 +44,9 @@ pub(super) struct Reader<'a> {
     /// Suggestions about accepted values.
     notes: Vec<Mistake>,
     /// The base of relative paths.
-    pub(super) folder: Option<&'a Path>,
+    folder: Option<&'a Path>,
+    /// The other files that were read.
+    files: Vec<PathBuf>,
     /// A replaced `${NAME}` and its replacement.
     expanded: Vec<(String, String)>,
 }
@@ -62,6 +69,7 @@ impl RoutesError {
                 problem: problem.into(),
                 fix: fix.into(),
             }],
+            files: Vec::new(),
         }
     }
 
@@ -87,6 +95,12 @@ impl RoutesError {
             ),
         };
         Self::single(at, problem, fix)
+    }
+
+    /// The other files that were read, or could not be read.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Every mistake, in the order of the file.
@@ -123,12 +137,20 @@ impl<'a> Reader<'a> {
             mistakes: Vec::new(),
             notes: Vec::new(),
             folder,
+            files: Vec::new(),
             expanded: Vec::new(),
         }
     }
 }
 
 impl Reader<'_> {
+    /// The path of another file, which the table depends on; `None` if no such file may be read.
+    pub(super) fn file(&mut self, name: &str) -> Option<PathBuf> {
+        let path = self.folder?.join(name);
+        self.files.push(path.clone());
+        Some(path)
+    }
+
     /// `routes` with suggestions, or every noted mistake in the order of the file.
     pub(super) fn finish(mut self, mut routes: Routes) -> Result<Routes, RoutesError> {
         for mistake in self.mistakes.iter_mut().chain(&mut self.notes) {
@@ -144,11 +166,13 @@ impl Reader<'_> {
         }
         if self.mistakes.is_empty() {
             routes.notes = self.notes;
+            routes.files = self.files;
             return Ok(routes);
         }
         self.mistakes.sort_by_key(|mistake| mistake.at);
         Err(RoutesError {
             mistakes: self.mistakes,
+            files: self.files,
         })
     }
 

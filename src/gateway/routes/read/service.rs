@@ -21,6 +21,8 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "base_url",
     "ca_file",
     "tls_verify",
+    "client_cert_path",
+    "client_key_path",
     "timeout",
     "h2c",
     "headers",
@@ -101,6 +103,7 @@ impl Reader<'_> {
             "the service's URL, as in base_url: http://crud:8080",
         );
         let (scheme, authority, base_path) = self.base_url(base?, &fields.what)?;
+        let identity = self.identity(&fields, scheme == Scheme::HTTPS);
         if let Some((key, node)) = authorities_key(&fields)
             && scheme == Scheme::HTTP
         {
@@ -136,6 +139,7 @@ impl Reader<'_> {
             max_body,
             breaker,
             concurrency,
+            identity,
         })
     }
 
@@ -205,6 +209,7 @@ impl Reader<'_> {
         const FIX: &str = "name a PEM file with certificates of authorities, or with the service's own self-signed one; a relative \
                            path begins in the folder of routes.yaml";
         let text = self.text(node, &format!("{key} of {what}"))?;
+        let path = self.file(text);
         let mut wrong = |problem: &str| {
             self.mistakes.push(Mistake {
                 at: node.at(),
@@ -213,10 +218,10 @@ impl Reader<'_> {
             });
             None
         };
-        let Some(folder) = self.folder else {
+        let Some(path) = path else {
             return wrong("cannot be read here");
         };
-        let read = read_bundle(&folder.join(text)).and_then(|pem| Bundle::parse(&pem));
+        let read = read_bundle(&path).and_then(|pem| Bundle::parse(&pem));
         match read {
             Ok(bundle) => Some(bundle),
             Err(error) => wrong(&error.to_string()),
