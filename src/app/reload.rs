@@ -24,7 +24,7 @@ pub(super) struct Reload {
     pub(super) asked: Arc<Notify>,
 }
 
-/// What a look finds.
+/// The state of the files at one look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Look {
     /// The text of the file; `None` if there is no file.
