@@ -5,7 +5,7 @@
 //! path, with the header policy of [`headers`], and streams the bodies in both directions. The gateway knows no
 //! session: its caller passes the token, the cookies and the client's address.
 //!
-//! Upgrades (WebSocket) are not passed on yet: [`GatewayError::Upgrade`].
+//! A WebSocket has a connection to its service of its own, and a [`tunnel`] between the two.
 
 mod body;
 mod call;
@@ -19,8 +19,11 @@ mod path;
 mod rewrite;
 mod routes;
 mod table;
+mod trailers;
+mod tunnel;
 mod upload;
 mod upstream;
+mod websocket;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -29,16 +32,23 @@ use http::HeaderValue;
 use parking_lot::RwLock;
 
 use self::{body::Download, upload::Upload};
-use crate::{clock::SharedClock, proxy::Proxies, tls::SystemRoots};
+use crate::{
+    clock::SharedClock,
+    proxy::Proxies,
+    random::{SharedRandom, SystemRandom},
+    tls::SystemRoots,
+};
 
 pub use self::{
     call::Call,
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
         Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, RateLimits, Route, Routes,
-        RoutesError, Service, Unauthenticated, same_host, schema as routes_schema,
+        RoutesError, Service, Unauthenticated, WebSockets, same_host, schema as routes_schema,
     },
     table::Table,
+    tunnel::Stop,
+    websocket::Upgrade,
 };
 
 /// The routing table and the connections to the services behind it.
@@ -54,6 +64,8 @@ pub struct Gateway {
 /// each service.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Of the keys and masks of WebSockets.
+    pub random: SharedRandom,
     /// For a connection to a service.
     pub connect_timeout: Duration,
     /// For the next piece of a client's body.
@@ -86,8 +98,18 @@ pub struct Outgoing<'a> {
     /// The end of the session, which ends the call too: bodies break off in both directions. `None` on a route without
     /// one.
     pub session_end: Option<SessionEnd>,
+    /// For a WebSocket. Without it the request can open none.
+    pub tunnel: Option<Attended>,
     /// Whether a `Set-Cookie` of the API may reach the browser.
     pub keep_set_cookie: &'a (dyn Fn(&HeaderValue) -> bool + Send + Sync),
+}
+
+/// The caller's part in a WebSocket, which outlives the request.
+pub struct Attended {
+    /// Resolves when it has to end, beside the end of its session.
+    pub stop: BoxFuture<'static, Stop>,
+    /// Kept until it has ended.
+    pub kept: Box<dyn Send>,
 }
 
 /// Resolves when the session that a call belongs to has ended.
@@ -133,9 +155,15 @@ pub enum GatewayError {
     /// The body is longer than the route takes.
     #[error("the body is longer than this path takes")]
     BodyTooLarge,
-    /// The client requested a WebSocket, which is not supported yet.
-    #[error("protocol upgrades are not supported")]
+    /// The client requested a WebSocket, and the route takes none, or it requested another protocol.
+    #[error("this path takes no WebSocket, and no other protocol")]
     Upgrade,
+    /// The handshake of a WebSocket is malformed.
+    #[error("the handshake of the WebSocket is malformed")]
+    Handshake,
+    /// The handshake names another version than 13.
+    #[error("WebSockets have the version 13")]
+    WebSocketVersion,
     /// The service cannot be reached, or its answer is not HTTP.
     #[error("the service gave no usable answer")]
     BadGateway,
@@ -158,6 +186,7 @@ pub enum GatewayError {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            random: Arc::new(SystemRandom),
             connect_timeout: Duration::from_secs(5),
             upload_idle: Duration::from_mins(1),
             download_idle: Duration::from_mins(5),

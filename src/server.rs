@@ -16,6 +16,7 @@ mod moment;
 mod notices;
 mod register;
 mod rest;
+mod stay;
 mod stream;
 mod underway;
 
@@ -33,7 +34,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     budget::{Budget, Wishes},
+    connection::Order,
     descriptors::{LimitError, open_files, open_files_of_a_start, raise_open_files},
+    stay::{Stay, Stayed},
 };
 use crate::clock::SharedClock;
 

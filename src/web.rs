@@ -31,6 +31,7 @@ mod query;
 mod request_context;
 mod revisit;
 mod start_page;
+mod streams;
 mod structured;
 mod way_in;
 
@@ -43,12 +44,17 @@ use axum::{
 };
 use http::HeaderValue;
 
-use self::{auth::events::Streams, dispatch::Dispatch, measures::Measures, notices::Notices};
 pub use self::{
     csrf::OwnOrigins,
     middleware::Endpoints,
     page::{Brand, Color, PageOptions, Pages, PagesError},
     peer::{ForwardedFamily, TrustedProxies},
+};
+use self::{
+    dispatch::Dispatch,
+    measures::Measures,
+    notices::Notices,
+    streams::{Kind, Streams},
 };
 use crate::{
     clock::SharedClock,
@@ -119,6 +125,7 @@ struct Inner {
     /// The sessions for which the log has said that the proof of their device was refused.
     refused_devices: binding::Told,
     streams: Streams,
+    web_sockets: Streams,
 }
 
 /// On which listener a request came.
@@ -138,7 +145,8 @@ impl Web {
     pub fn new(services: Services) -> Self {
         Self(Arc::new(Inner {
             measures: Measures::new(&*services.instruments),
-            streams: Streams::beside(services.connections),
+            streams: Streams::beside(services.connections, Kind::Events),
+            web_sockets: Streams::beside(services.connections, Kind::WebSockets),
             services,
             notices: Notices::default(),
             unproven: binding::Told::default(),

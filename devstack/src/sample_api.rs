@@ -5,6 +5,7 @@
 //! itself.
 
 mod keys;
+mod live;
 mod token;
 
 use std::{
@@ -96,7 +97,7 @@ enum Refusal {
     Full,
 }
 
-/// The sample API: `GET /hello`, `GET /notes` and `POST /notes`.
+/// The sample API: `GET /hello`, `GET /notes`, `POST /notes`, `GET /ticks` (server-sent events) and `/echo` (a WebSocket).
 ///
 /// # Errors
 ///
@@ -111,6 +112,8 @@ pub fn router(options: Options) -> Result<Router, BuildError> {
     Ok(Router::new()
         .route("/hello", get(hello))
         .route("/notes", get(list_notes).post(write_note))
+        .route("/ticks", get(live::ticks))
+        .route("/echo", get(live::echo))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(api))
 }

@@ -347,6 +347,8 @@ routes:
     target_service: sample-api
     upstream_path: /{{path}}
     auth: session
+    websocket: true
+    streaming: true
   - id: page
     path: /*
     target_service: page

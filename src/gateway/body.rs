@@ -1,7 +1,5 @@
-//! Bodies that pass through: streamed, with a limit on how long they may stall, without trailers, and not longer than
-//! their session.
-//!
-//! Trailers are dropped in both directions: some servers merge them into the header, past its policy.
+//! Bodies that pass through: streamed, with a limit on how long they may stall, with the trailers that pass, and not longer
+//! than their session.
 
 use std::{
     error::Error,
@@ -15,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::{Service, SessionEnd, guard::Place, upstream::Arriving};
+use super::{Service, SessionEnd, guard::Place, trailers::Trailers, upstream::Arriving};
 use crate::{
     clock::{SharedClock, Timestamp},
     outage::{Outage, causes},
@@ -110,7 +108,7 @@ impl HttpBody for Download {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = ready!(self.body.poll_data(cx));
+        let mut polled = ready!(self.body.poll_frame(cx));
         // The head is already sent. The only option left is to break the connection to the client too, so that it
         // does not take half of the body for the whole.
         match &polled {
@@ -134,7 +132,12 @@ impl HttpBody for Download {
             }
             Some(Ok(_)) | None => {}
         }
-        Poll::Ready(polled.map(|piece| piece.map(Frame::data)))
+        if let Some(Ok(frame)) = &mut polled
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            Trailers::Down(Arc::clone(&self.service)).filter(trailers);
+        }
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -183,8 +186,11 @@ where
         self.inner.is_end_stream()
     }
 
-    /// The next piece. Trailers are the last that a body has, so that it ends with them.
-    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+    /// The next piece, or the trailers.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         // Before the body, which may always have more.
         if self.begun
             && let Some(end) = &mut self.end
@@ -200,7 +206,7 @@ where
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = Waiting::No;
-                Poll::Ready(frame.into_data().ok().map(Ok))
+                Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
             Poll::Ready(None) => Poll::Ready(None),

@@ -1,22 +1,28 @@
 //! One call to a service.
 
-use std::{future::Future, pin::pin};
+mod late;
+mod web_socket;
+
+use std::{pin::pin, sync::Arc};
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Body as _;
 
+use self::{late::until_head, web_socket::WebSocket};
 use super::{
-    Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd, Table,
+    Auth, Download, Gateway, GatewayError, Match, Outgoing, SessionEnd, Table, Upgrade,
     failure::{self, report},
     guard::{Place, Sending},
     headers::{self, Additions},
     rewrite,
+    trailers::Trailers,
     upload::{Progress, Uploads},
     upstream::{Arriving, SendError},
+    websocket::Handshake,
 };
 use crate::{
-    clock::{self, Clock, Elapsed, Timestamp},
+    clock::{self, Elapsed, Timestamp},
     head,
     proxy::Proxy,
 };
@@ -36,6 +42,8 @@ pub struct Call<'a> {
     uploads: Uploads,
     /// Its place among the calls of the service at a time.
     place: Option<Place>,
+    /// A WebSocket, in place of a call.
+    web_socket: Option<WebSocket<'a>>,
     correlation_id: HeaderValue,
     session_end: Option<SessionEnd>,
     keep_set_cookie: &'a (dyn Fn(&HeaderValue) -> bool + Send + Sync),
@@ -73,11 +81,17 @@ impl Gateway {
         if auth == Auth::Session && outgoing.credential.is_none() {
             return Err(GatewayError::Unauthenticated);
         }
-        let (parts, body) = request.into_parts();
+        let upgrade = Upgrade::of(&request);
+        let (mut parts, body) = request.into_parts();
+        let web_socket = match (upgrade, route.web_sockets(), outgoing.tunnel) {
+            (None, ..) => None,
+            (Some(Upgrade::WebSocket), Some(settings), Some(attended)) => {
+                let handshake = Handshake::take(&mut parts, !body.is_end_stream())?;
+                Some(WebSocket::new(handshake, settings, attended))
+            }
+            (Some(_), ..) => return Err(GatewayError::Upgrade),
+        };
         let mut headers = parts.headers;
-        if asks_for_websocket(&headers) {
-            return Err(GatewayError::Upgrade);
-        }
         let max_body = route.max_body(self.options.max_body);
         // Before anything is sent: `Content-Length` says it.
         if max_body.is_some_and(|max| body.size_hint().lower() > max) {
@@ -88,6 +102,8 @@ impl Gateway {
         let uri = matched
             .uri(parts.uri.query())
             .map_err(|_| GatewayError::BadRequest)?;
+        let trailers = Trailers::Up(Arc::clone(route.service()));
+        let announced = trailers.announced(&headers);
         headers::prepare_request(
             &mut headers,
             auth,
@@ -101,11 +117,14 @@ impl Gateway {
             },
         );
         // A proxy gets a call over plain http whole; for https it was authorised when it opened the tunnel.
+        // A WebSocket has a tunnel in any case.
         if !route.service().is_https()
+            && web_socket.is_none()
             && let Some(authorization) = self.proxy_of(route.service()).and_then(Proxy::authorization)
         {
             headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
         }
+        announced.ask(&mut headers);
         announce_body(&mut headers, &parts.method, &body);
         let uploads = Uploads::new(
             body,
@@ -115,6 +134,7 @@ impl Gateway {
             // Another token, or another connection.
             auth == Auth::Session || parts.method.is_idempotent(),
             max_body,
+            trailers,
         );
         let total = route.service().total_timeout().filter(|_| !route.streams());
         let deadline = total.map(|total| self.clock.now().saturating_add(total));
@@ -129,6 +149,7 @@ impl Gateway {
             headers,
             uploads,
             place,
+            web_socket,
             correlation_id: outgoing.correlation_id,
             session_end: outgoing.session_end,
             keep_set_cookie: outgoing.keep_set_cookie,
@@ -150,6 +171,11 @@ impl Call<'_> {
         let mut may_repeat = self.method.is_idempotent();
         let guard = self.table.guards.of(self.matched.route.service());
         let sending = Sending::begin(guard, self.gateway.clock.now())?;
+        if let Some(web_socket) = self.web_socket.take() {
+            let (web_socket, answer) = self.open(web_socket, sending).await;
+            self.web_socket = Some(web_socket);
+            return answer;
+        }
         loop {
             let (upload, progress) = self.uploads.next();
             let mut request = Request::new(upload);
@@ -295,6 +321,7 @@ impl Call<'_> {
         {
             parts.headers.insert(header::CACHE_CONTROL, cache_control.clone());
         }
+        let announced = Trailers::Down(Arc::clone(service)).announced(&parts.headers);
         headers::prepare_response(
             &mut parts.headers,
             self.auth,
@@ -307,6 +334,7 @@ impl Call<'_> {
                 .headers
                 .append(header::VARY, HeaderValue::from_static("cookie"));
         }
+        announced.answer(&mut parts.headers);
         let idle = if route.streams() {
             // For an nginx in front of us.
             parts
@@ -345,33 +373,6 @@ impl Call<'_> {
     }
 }
 
-/// Waits for the answer's head, at most `timeout` since the service last had something to do.
-async fn until_head<F: Future>(
-    clock: &dyn Clock,
-    answer: F,
-    progress: &Progress,
-    timeout: std::time::Duration,
-) -> Result<F::Output, Elapsed> {
-    tokio::select! {
-        biased;
-        answer = answer => Ok(answer),
-        () = service_is_late(clock, progress, timeout) => Err(Elapsed),
-    }
-}
-
-/// Resolves when it has been the service's turn for `timeout`. Ends in any case: a client that stops sending is cut
-/// off by its body's own bound.
-async fn service_is_late(clock: &dyn Clock, progress: &Progress, timeout: std::time::Duration) {
-    loop {
-        let now = clock.now();
-        let deadline = progress.service_since().unwrap_or(now).saturating_add(timeout);
-        if deadline <= now {
-            return;
-        }
-        clock.sleep_until(deadline).await;
-    }
-}
-
 /// States the size of a body where the HTTP library would omit it.
 fn announce_body(headers: &mut HeaderMap, method: &Method, body: &Body) {
     let size = body.size_hint().exact();
@@ -384,16 +385,6 @@ fn announce_body(headers: &mut HeaderMap, method: &Method, body: &Body) {
     if size.is_none() && !body.is_end_stream() && matches!(*method, Method::GET | Method::HEAD) {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-}
-
-/// Only a WebSocket is worth an error: any other upgrade is an offer, which may be ignored (RFC 9110 section 7.8).
-fn asks_for_websocket(headers: &HeaderMap) -> bool {
-    headers.get_all(header::UPGRADE).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
-    })
 }
 
 #[cfg(test)]

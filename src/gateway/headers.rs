@@ -220,6 +220,17 @@ pub(super) fn can_be_set(name: &HeaderName) -> bool {
     fate(name.as_str()) == Fate::Passes
 }
 
+/// Whether a request field of the client, in lower case, reaches a service.
+pub(super) fn passes_in_requests(name: &str, rules: &Rules) -> bool {
+    let is_set = || rules.set.iter().any(|(set, _)| set == name);
+    fate(name) == Fate::Passes && !rules.remove.contains(name) && !is_set()
+}
+
+/// Whether a field of an answer, in lower case, reaches a client, if nothing speaks against its value.
+pub(super) fn passes_in_answers(name: &str, rules: &Rules) -> bool {
+    !is_hop_by_hop(name) && (!is_withheld(name) || rules.allow.contains(name))
+}
+
 /// Names are in lower case, as in `HeaderName`.
 fn fate(name: &str) -> Fate {
     // Many servers (CGI and its descendants) read `_` as `-`, and some read every byte that is not a letter or a

@@ -162,6 +162,7 @@ pub(super) fn logged_in() -> Outgoing<'static> {
         client: client(),
         correlation_id: HeaderValue::from_static("c-1"),
         session_end: None,
+        tunnel: None,
         keep_set_cookie: &|_| true,
     }
 }
@@ -208,7 +209,8 @@ pub(super) async fn front(gateway: Arc<Gateway>) -> SocketAddr {
 fn status_of(error: GatewayError) -> StatusCode {
     match error {
         GatewayError::Unauthenticated => StatusCode::UNAUTHORIZED,
-        GatewayError::BadRequest => StatusCode::BAD_REQUEST,
+        GatewayError::BadRequest | GatewayError::Handshake => StatusCode::BAD_REQUEST,
+        GatewayError::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
         GatewayError::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         GatewayError::Upgrade => StatusCode::NOT_IMPLEMENTED,
         GatewayError::BadGateway => StatusCode::BAD_GATEWAY,

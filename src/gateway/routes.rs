@@ -9,6 +9,7 @@
 
 mod host;
 mod limits;
+mod matched;
 mod methods;
 mod params;
 mod pattern;
@@ -20,6 +21,7 @@ mod service;
 mod spelling;
 mod target;
 mod tree;
+mod web_sockets;
 
 use std::{
     collections::HashMap,
@@ -49,6 +51,7 @@ pub use self::{
     read::{Mistake, RoutesError},
     schema::schema,
     service::Service,
+    web_sockets::WebSockets,
 };
 
 /// A larger file is refused, in bytes.
@@ -95,6 +98,8 @@ pub struct Route {
     streams: bool,
     max_body: Option<MaxBody>,
     rate_limits: RateLimits,
+    /// How it takes WebSockets, if it does.
+    web_sockets: Option<WebSockets>,
     unauthenticated: Unauthenticated,
     methods: Methods,
     service: Arc<Service>,
@@ -379,47 +384,6 @@ impl Route {
     #[must_use]
     pub const fn service(&self) -> &Arc<Service> {
         &self.service
-    }
-}
-
-// === impl Match ===
-
-impl<'a> Match<'a> {
-    /// The URI at the service: its origin, the mapped path, and `query` byte for byte.
-    pub(super) fn uri(&self, query: Option<&str>) -> Result<http::Uri, http::Error> {
-        let service = &self.route.service;
-        let path_and_query = self.route.target.path_and_query(service.base_path(), self, query);
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(service.scheme().clone());
-        parts.authority = Some(service.authority().clone());
-        parts.path_and_query = Some(http::uri::PathAndQuery::from_maybe_shared(path_and_query)?);
-        Ok(http::Uri::from_parts(parts)?)
-    }
-
-    /// The URL that the service gets, for messages.
-    #[must_use]
-    pub fn sent(&self, query: Option<&str>) -> Option<String> {
-        Some(self.uri(query).ok()?.to_string())
-    }
-
-    /// The value of a parameter, in the spelling that was matched.
-    fn param(&self, index: usize) -> Option<&'a str> {
-        self.params.get(index, self.path.as_str())
-    }
-
-    /// The path without the part that matches a trailing `*`.
-    fn public_prefix(&self) -> &'a str {
-        let path = self.path.as_str();
-        &path[..path.len() - self.rest.len()]
-    }
-
-    /// The prefix of the public path that the service does not see, for `X-Forwarded-Prefix`.
-    pub(super) fn forwarded_prefix(&self) -> Option<HeaderValue> {
-        match &self.route.forwarded_prefix {
-            Prefix::Nothing => None,
-            Prefix::Fixed(prefix) => Some(prefix.clone()),
-            Prefix::OfPath => HeaderValue::from_str(self.public_prefix()).ok(),
-        }
     }
 }
 

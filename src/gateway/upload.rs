@@ -12,12 +12,14 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 
 use super::{
     SessionEnd,
     body::{BodyError, Watched},
+    trailers::Trailers,
 };
 use crate::clock::{SharedClock, Timestamp};
 
@@ -39,6 +41,7 @@ pub(super) struct Upload {
     /// How many pieces, and bytes, it has given.
     pieces: usize,
     given: u64,
+    has_given_trailers: bool,
     progress: Option<Arc<Progress>>,
     clock: SharedClock,
 }
@@ -55,6 +58,9 @@ struct Source {
     /// A longer body breaks off.
     max: Option<u64>,
     ended: bool,
+    /// Those that pass, once it has ended.
+    trailers: Option<HeaderMap>,
+    passing: Trailers,
     /// The sending that may still read; earlier ones are given up.
     turn: u32,
 }
@@ -70,6 +76,7 @@ impl Uploads {
         end: Option<SessionEnd>,
         hold: bool,
         max: Option<u64>,
+        passing: Trailers,
     ) -> Self {
         let size = body.size_hint();
         let is_short = size.lower() <= MAX_HELD;
@@ -80,6 +87,8 @@ impl Uploads {
             length: 0,
             max,
             ended: false,
+            trailers: None,
+            passing,
             turn: 0,
         });
         Self {
@@ -111,6 +120,7 @@ impl Uploads {
             turn,
             pieces: 0,
             given: 0,
+            has_given_trailers: false,
             progress: progress.clone(),
             clock: Arc::clone(&self.clock),
         };
@@ -140,6 +150,11 @@ impl HttpBody for Upload {
             }
         }
         let piece = ready!(polled);
+        if piece.is_none() && !self.has_given_trailers {
+            let trailers = source.lock().trailers.clone();
+            self.has_given_trailers = true;
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        }
         if let Some(Ok(piece)) = &piece {
             self.pieces += 1;
             self.given = self.given.saturating_add(piece.len() as u64);
@@ -150,7 +165,7 @@ impl HttpBody for Upload {
     fn is_end_stream(&self) -> bool {
         self.source
             .as_ref()
-            .is_none_or(|source| source.lock().is_end(self.pieces))
+            .is_none_or(|source| source.lock().is_end(self.pieces, self.has_given_trailers))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -183,7 +198,7 @@ impl Source {
         if self.ended {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(self.body.poll_data(cx)) {
+        Poll::Ready(match ready!(self.poll_body(cx)) {
             Some(Ok(piece)) => {
                 self.length = self.length.saturating_add(piece.len() as u64);
                 if self.max.is_some_and(|max| self.length > max) {
@@ -204,6 +219,25 @@ impl Source {
         })
     }
 
+    /// The next piece of the body. It ends with its trailers, which are kept.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let frame = match ready!(self.body.poll_frame(cx)) {
+            None => return Poll::Ready(None),
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+        };
+        Poll::Ready(match frame.into_data() {
+            Ok(piece) => Some(Ok(piece)),
+            Err(frame) => {
+                self.trailers = frame.into_trailers().ok().and_then(|mut trailers| {
+                    self.passing.filter(&mut trailers);
+                    (!trailers.is_empty()).then_some(trailers)
+                });
+                None
+            }
+        })
+    }
+
     fn hold(&mut self, piece: &Bytes) {
         if self.length > MAX_HELD {
             self.held = None;
@@ -212,9 +246,10 @@ impl Source {
         }
     }
 
-    fn is_end(&self, given: usize) -> bool {
+    fn is_end(&self, given: usize, has_given_trailers: bool) -> bool {
         let all_given = self.held.as_ref().is_none_or(|held| given >= held.len());
-        all_given && (self.ended || self.body.is_end_stream())
+        let no_more = self.trailers.is_none() || has_given_trailers;
+        all_given && no_more && (self.ended || self.body.is_end_stream())
     }
 }
 

@@ -1,5 +1,6 @@
 //! How services are reached: each has a connector with its TLS and timeouts, and a pool of connections.
 
+mod alone;
 mod connector;
 mod http1;
 mod http2;
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
 use self::{
-    connector::{Connector, connector},
+    connector::{Connector, connector, connector_alone},
     http1::{Failure, Http1, in_origin_form, name_host},
     http2::Http2,
     pool::Pool,
@@ -37,6 +38,8 @@ pub(super) struct Upstreams(HashMap<String, Arc<Upstream>>);
 /// The way to one service.
 pub(super) struct Upstream {
     connector: Connector,
+    /// For connections that no pool gets.
+    alone: Connector,
     origin: Uri,
     /// For the field `Host`.
     host: HeaderValue,
@@ -183,6 +186,7 @@ impl Upstream {
         // A scheme and an authority always make one.
         let origin = service.origin().unwrap_or_default();
         Ok(Self {
+            alone: connector_alone(tls.clone(), &own),
             connector: connector(tls, &own),
             host: service.host(),
             speaks_http2: service.is_h2c(),

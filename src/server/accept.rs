@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::body::Body;
-use hyper::{Request, body::Incoming, rt::Timer as _, service::service_fn};
+use hyper::{Request, body::Incoming, rt::Timer as _, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -20,7 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Answer, Options,
@@ -28,6 +28,7 @@ use super::{
     connection::Order,
     moment::Stopwatch,
     register::{Place, Register},
+    stay::Stay,
     stream::Watched,
     underway::Listed,
 };
@@ -67,11 +68,11 @@ pub(super) async fn serve<A: Answer>(
 ) -> usize {
     let finish = options.finish;
     let register = Register::new(options);
-    let tasks = TaskTracker::new();
+    let tasks = register.tasks();
     let work = async {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = accept(&listener, &register, &tasks, &answer, &clock) => {}
+            () = accept(&listener, &register, &answer, &clock) => {}
         }
         drop(listener);
         register.finish_all();
@@ -98,7 +99,6 @@ pub(super) async fn serve<A: Answer>(
 async fn accept<A: Answer>(
     listener: &TcpListener,
     register: &Arc<Register>,
-    tasks: &TaskTracker,
     answer: &A,
     clock: &SharedClock,
 ) {
@@ -117,7 +117,9 @@ async fn accept<A: Answer>(
         };
         set_options(&stream);
         let place = register.admit(peer.ip());
-        tasks.spawn(connection(&builder, stream, place, answer.for_peer(peer)));
+        register
+            .tasks()
+            .spawn(connection(&builder, stream, place, answer.for_peer(peer)));
     }
 }
 
@@ -148,6 +150,8 @@ pub(super) fn builder() -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        // WebSockets (RFC 8441).
+        .enable_connect_protocol()
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX))
         .max_send_buf_size(MAX_UNSENT)
@@ -176,7 +180,10 @@ where
         if requests.terms.beyond {
             requests.tell(Order::Finish);
         }
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        if head.extensions.get::<OnUpgrade>().is_some() {
+            head.extensions.insert(Stay::new(&listed, &register));
+        }
         let received = Received::new(&head, body, &listed, &turn);
         let request = Request::from_parts(head, Body::new(received));
         let answer = Arc::clone(&answer);

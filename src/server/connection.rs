@@ -80,7 +80,7 @@ pub(super) struct Tally {
 
 /// An instruction to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub enum Order {
     /// Take no more requests.
     Finish,
     /// End at once.
@@ -175,6 +175,11 @@ impl Connection {
         if all.is_empty() {
             self.idle.set(self.now());
         }
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
     }
 
     /// How many requests are under way.

@@ -10,7 +10,10 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use super::{
     Load, Options,
@@ -33,6 +36,8 @@ pub(super) struct Register {
     inner: Mutex<Inner>,
     notices: Notices,
     finishing: CancellationToken,
+    /// Connections, and what goes on after them.
+    tasks: TaskTracker,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +80,23 @@ impl Register {
             inner: Mutex::default(),
             notices: Notices::default(),
             finishing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
         })
+    }
+
+    pub(super) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Cancelled when the server stops.
+    pub(super) fn finishing(&self) -> CancellationToken {
+        self.finishing.clone()
+    }
+
+    /// Counts what goes on after its request, until both are dropped.
+    pub(super) fn stay(self: &Arc<Self>) -> (Turn, TaskTrackerToken) {
+        self.requests.fetch_add(1, Relaxed);
+        (Turn(Arc::clone(self)), self.tasks.token())
     }
 
     /// Takes in a connection from `peer`, for which another one may have to go.
@@ -288,7 +309,7 @@ impl Drop for Place {
 impl Turn {
     /// Cancelled when the server stops.
     pub(super) fn finishing(&self) -> CancellationToken {
-        self.0.finishing.clone()
+        self.0.finishing()
     }
 }
 

@@ -300,3 +300,75 @@ async fn attack_37_the_rest_of_a_body_is_waited_for_a_limited_time() {
     tokio::join!(trickling, reading);
     is_about(TokioTimer::new().now() - begun, FIRST_REQUEST);
 }
+
+/// Switches protocols, and echoes until it is told to end.
+struct Switching;
+
+impl Answer for Switching {
+    fn for_peer(&self, _: SocketAddr) -> Self {
+        Self
+    }
+
+    async fn answer(&self, mut request: Request<Body>, _: Load) -> Response {
+        let stay = request.extensions_mut().remove::<Stay>().unwrap();
+        let upgrade = hyper::upgrade::on(request);
+        let (told, stayed) = (stay.told(), stay.stay());
+        tokio::spawn(async move {
+            let mut io = hyper_util::rt::TokioIo::new(upgrade.await.unwrap());
+            let mut piece = [0; 16];
+            let echo = async {
+                while let Ok(length @ 1..) = io.read(&mut piece).await {
+                    io.write_all(&piece[..length]).await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = echo => {}
+                order = told => io.write_all(format!("{order:?}").as_bytes()).await.unwrap(),
+            }
+            drop(stayed);
+        });
+        let answer = http::Response::builder()
+            .status(101)
+            .header("connection", "upgrade")
+            .header("upgrade", "echo");
+        answer.body(Body::empty()).unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_switched_counts_until_its_end() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let register = Register::new(Options {
+        connections: 10,
+        per_address: 10,
+        keep_alive: KEEP_ALIVE,
+        is_listed: Arc::new(|_| false),
+        finish: Duration::from_secs(20),
+    });
+    let place = register.admit(IpAddr::from([192, 0, 2, 1]));
+    let known = Arc::clone(&place.connection);
+    let looking = Arc::clone(&register);
+    tokio::spawn(async move { look_after(&looking).await });
+    tokio::spawn(connection(&builder(), server, place, Switching));
+    let upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+    client.write_all(upgrade).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    // Longer than any unused connection is kept.
+    for _ in 0..5 {
+        seconds(KEEP_ALIVE.as_secs()).await;
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'x');
+        assert_eq!(known.requests(), 1);
+    }
+    register.tasks().close();
+    register.finish_all();
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "Finish");
+    register.tasks().wait().await;
+    assert_eq!(known.requests(), 0);
+}

@@ -6,6 +6,7 @@
 mod challenge;
 mod refused_token;
 mod step_up;
+mod web_socket;
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use super::{
 use crate::{
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
-        SessionEnd, Table,
+        SessionEnd, Table, Upgrade,
     },
     own_paths,
     session::SessionKey,
@@ -49,7 +50,9 @@ pub(super) async fn handle(
     let path = NormalPath::parse_encoded(request.uri().path())?;
     let table = web.gateway.table();
     let host = web.route_host(&table, &Envelope::of(context, &request));
-    let matched = match table.find(&host, &path, request.method()) {
+    let upgrade = Upgrade::of(&request);
+    let method = web_socket::method(upgrade, request.method());
+    let matched = match table.find(&host, &path, &method) {
         Found::Match(matched) => matched,
         Found::NotFound => {
             let envelope = Envelope::of(context, &request);
@@ -63,8 +66,8 @@ pub(super) async fn handle(
     context.notes.route(matched.route);
     let asked = Asked {
         envelope: Envelope::of(context, &request),
-        changes_state: csrf::changes_state(request.method()),
-        opens_tunnel: false,
+        changes_state: csrf::changes_state(&method),
+        opens_tunnel: upgrade == Some(Upgrade::WebSocket) && matched.route.takes_web_sockets(),
     };
     let mut caller = match web.admit(context, matched.route, &asked).await? {
         Ok(caller) => caller,
@@ -133,7 +136,8 @@ fn without_session(
     if !absent.login_helps() {
         return Err(Problem::from(absent).for_browser(Label::LogOut, own_paths::LOGOUT));
     }
-    if !visit.goes_to_the_login(route.unauthenticated()) {
+    // A WebSocket follows no redirect.
+    if !visit.goes_to_the_login(route.unauthenticated()) || Upgrade::of(request).is_some() {
         return Err(absent.into());
     }
     let client = web
@@ -153,17 +157,19 @@ async fn pass_on(
     context: &RequestContext,
     table: &Table,
     matched: Match<'_>,
-    request: Request,
+    mut request: Request,
     caller: Option<&Caller>,
     credential: Option<HeaderValue>,
 ) -> Result<Response, Problem> {
     let keep_set_cookie = |cookie: &HeaderValue| !web.cookies.drops_ours(cookie);
+    let tunnel = web_socket::attended(web, matched.route, &mut request, caller)?;
     let outgoing = Outgoing {
         credential: credential.clone(),
         cookies: web.cookies.strip_ours(request.headers()),
         client: client_info(web, context, &request),
         correlation_id: context.correlation.header().clone(),
         session_end: caller.map(|caller| web.session_end(&caller.key)),
+        tunnel,
         keep_set_cookie: &keep_set_cookie,
     };
     let asked = caller.map(|caller| (caller, step_up::Asked::of(web, context, &request)));
@@ -234,6 +240,8 @@ impl From<GatewayError> for Problem {
             GatewayError::BadRequest => Code::BadRequest,
             GatewayError::RequestTimeout => Code::RequestTimeout,
             GatewayError::Upgrade => Code::UpgradeNotSupported,
+            GatewayError::Handshake => Code::WebSocketHandshake,
+            GatewayError::WebSocketVersion => return web_socket::other_version(error),
             GatewayError::BadGateway => Code::BadGateway,
             GatewayError::ServiceUnavailable => Code::ServiceUnavailable,
             GatewayError::GatewayTimeout => Code::GatewayTimeout,

@@ -13,6 +13,7 @@ mod chromium;
 mod cookies;
 mod device;
 mod journey;
+mod live;
 mod network_log;
 mod page_of_the_document;
 mod pages;

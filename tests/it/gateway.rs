@@ -17,4 +17,6 @@ mod rewrite;
 mod routing;
 mod step_up;
 mod streams;
+mod trailers;
+mod websockets;
 mod wire;

@@ -10,7 +10,10 @@ use devstack_idp::{Endpoint, Fault};
 use http::{Method, StatusCode, header::HOST};
 use tokio::sync::Notify;
 
-use crate::support::{Browser, Events, Port, Process, Redis, Reply, Stack, pause};
+use crate::support::{
+    Browser, Events, Port, Process, Redis, Reply, Stack, pause,
+    web_socket::{Echo, Socket, cookie},
+};
 
 /// How many replicas there are.
 const COUNT: usize = 3;
@@ -184,6 +187,40 @@ async fn an_open_page_learns_of_a_logout_at_another_replica() {
     for there in &ada {
         let mut events = Events::after(there, &last_id).await;
         assert_eq!(events.next().await.unwrap().0, "session-ended");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn attack_48_a_logout_closes_websockets_at_other_replicas() {
+    let echo = Echo::start().await;
+    let mut replicas = Replicas::prepare(Redis::start().await).await;
+    let routes = format!(
+        "services:\n  live: {{ base_url: \"{}\" }}\nroutes:\n  - {{ id: live, path: /live/*, target_service: live, websocket: true }}\n",
+        echo.url()
+    );
+    std::fs::write(replicas.stack.folder().join("config/routes.yaml"), routes).unwrap();
+    replicas.start_all();
+    replicas.all_are_ready().await;
+    let ada = replicas.ada();
+    ada[0].log_in().await;
+    let mut sockets = Vec::new();
+    for (there, port) in ada.iter().zip(&replicas.ports) {
+        let cookie = cookie(&ada[0]);
+        let host = there.origin().strip_prefix("http://").unwrap();
+        let fields = [
+            ("host", host),
+            ("cookie", cookie.as_str()),
+            ("origin", there.origin()),
+        ];
+        let mut socket = Socket::open(port.address(), "/live/x", &fields).await;
+        assert_eq!(socket.status, StatusCode::SWITCHING_PROTOCOLS);
+        socket.echo("open").await;
+        sockets.push(socket);
+    }
+    ada[0].post("/auth/logout").await;
+    for mut socket in sockets {
+        assert_eq!(socket.hear().await.unwrap().status(), 4401);
     }
 }
 

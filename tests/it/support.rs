@@ -16,6 +16,7 @@ mod redact;
 mod redis;
 mod stack;
 pub mod times;
+pub mod web_socket;
 mod wire;
 
 /// The servers without answers of the unit tests.

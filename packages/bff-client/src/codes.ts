@@ -62,7 +62,9 @@ export type ProblemCode =
   | "unauthenticated"
   | "unknown_host"
   | "unknown_service"
-  | "upgrade_not_supported";
+  | "upgrade_not_supported"
+  | "websocket_handshake"
+  | "websocket_version";
 
 /** A refusal of the server as it is on the wire: a problem document (RFC 9457) with a stable `code`. */
 export interface Problem {

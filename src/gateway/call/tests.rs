@@ -221,40 +221,55 @@ async fn attack_4_trailers_smuggle_no_identity() {
     assert!(!read.contains("x-user-id") && !read.contains("trailer"), "{read}");
 }
 
-/// HTTP/2 has trailers without a field that announces them. The HTTP/1.1 of this library would drop them by itself.
+/// HTTP/2 has trailers without a field that announces them.
 #[tokio::test]
-async fn attack_4_no_trailer_passes_over_http_2_in_either_direction() {
+async fn trailers_pass_over_http_2_in_both_directions() {
     let (told, mut trailers_seen) = mpsc::channel(2);
     let address = serve(move |request: Request<Body>| async move {
+        let takes = request.headers().get("te").cloned();
         let collected = request.into_body().collect().await.unwrap();
-        told.send(collected.trailers().cloned()).await.unwrap();
+        told.send((takes, collected.trailers().cloned())).await.unwrap();
         Response::new(with_trailers(collected.to_bytes()))
     })
     .await;
     let gateway = gateway_over_http2(address, system_clock());
-    let request = request(Method::POST, "/api/x", with_trailers(Bytes::from_static(b"text")));
+    let mut request = request(Method::POST, "/api/x", with_trailers(Bytes::from_static(b"text")));
+    request
+        .headers_mut()
+        .insert("te", HeaderValue::from_static("trailers"));
     let response = call(&gateway, request, logged_in()).await.unwrap();
     let answer = response.into_body().collect().await.unwrap();
-    assert_eq!(answer.trailers(), None);
+    // An identity is one only on the way to the service.
+    assert_eq!(answer.trailers().unwrap()["grpc-status"], "0");
+    assert!(!answer.trailers().unwrap().contains_key("set-cookie"));
     assert_eq!(answer.to_bytes(), "text");
-    assert_eq!(trailers_seen.recv().await.unwrap(), None);
+    let (takes, seen) = trailers_seen.recv().await.unwrap();
+    assert_eq!(takes.unwrap(), "trailers");
+    let seen = seen.unwrap();
+    assert_eq!(
+        (seen.len(), &seen["grpc-status"]),
+        (1, &HeaderValue::from_static("0"))
+    );
 
-    // The same without the gateway: this would show them.
+    // The same without the gateway: this would show them all.
     let request = Request::post(format!("http://{address}/"))
         .body(with_trailers(Bytes::from_static(b"text")))
         .unwrap();
     let answer = http2_client().request(request).await.unwrap();
     let answer = answer.into_body().collect().await.unwrap();
     assert!(answer.trailers().unwrap().contains_key("x-user-id"));
-    assert!(trailers_seen.recv().await.unwrap().is_some());
+    assert!(trailers_seen.recv().await.unwrap().1.is_some());
 }
 
-/// A body that ends with an identity.
+/// A body that ends with an identity, a cookie and a status.
 fn with_trailers(data: Bytes) -> Body {
-    let trailers = HeaderMap::from_iter([(
-        HeaderName::from_static("x-user-id"),
-        HeaderValue::from_static("admin"),
-    )]);
+    let trailers = [
+        ("x-user-id", "admin"),
+        ("set-cookie", "a=b"),
+        ("grpc-status", "0"),
+    ];
+    let field = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    let trailers = HeaderMap::from_iter(trailers.map(field));
     Body::new(StreamBody::new(stream::iter([
         Ok::<_, io::Error>(Frame::data(data)),
         Ok(Frame::trailers(trailers)),

@@ -11,6 +11,7 @@ mod policy;
 mod route;
 mod service;
 mod upstream_path;
+mod web_sockets;
 
 use std::{
     collections::{HashMap, HashSet},

@@ -205,6 +205,21 @@ fn route_key(key: &str) -> Value {
         "streaming" => {
             switch("Whether answers are streams, such as server-sent events, which may be silent for long.")
         }
+        "websocket" => json!({
+            "description": "Whether the route takes WebSockets; or how the token goes to the service: in the subprotocol that begins with token_subprotocol, in place of Authorization.",
+            "anyOf": [
+                {"enum": [true, false, "true", "false", "1", "0", 1, 0]},
+                {
+                    "type": "object",
+                    "properties": {"token_subprotocol": or_expanded(
+                        "The beginning of the subprotocol, as in bearer.",
+                        &json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~A-Za-z0-9-]{1,64}$"}),
+                    )},
+                    "additionalProperties": false,
+                },
+                {"$ref": "#/$defs/expanded"},
+            ],
+        }),
         "unauthenticated" => or_expanded(
             "What a caller without a session gets: the way to the login, or 401.",
             &json!({"enum": ["login", "401", 401]}),

@@ -1000,7 +1000,6 @@ fn keys_of_the_original_system_are_told_apart() {
     for (entry, message) in [
         ("authz: pdp", "which are not built yet"),
         ("token_policy: { mode: on_behalf_of }", NOT_BUILT),
-        ("websocket: true", NOT_BUILT),
         ("auth: bearer", NOT_BUILT),
         ("internal: true", "has no meaning here"),
         ("strea: true", "unknown key"),
@@ -1015,6 +1014,7 @@ fn keys_of_the_original_system_are_told_apart() {
         "internal: false",
         "csrf: true",
         "websocket: false",
+        "websocket: true",
     ] {
         assert!(
             parse(&format!("- {{ id: a, path: /a, target_service: crud, {entry} }}")).is_ok(),
@@ -1133,4 +1133,48 @@ fn a_ca_file_is_read_with_the_routes() {
     );
     let error = Routes::parse(&text).unwrap_err();
     assert!(error.to_string().contains("cannot be read here"), "{error}");
+}
+
+/// The example of `docs/websockets.md`, too.
+#[test]
+fn a_route_takes_websockets_if_it_says_so() {
+    let document = include_str!("../../../docs/websockets.md");
+    let (_, example) = document.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let routes = Routes::parse(example).unwrap();
+    let settings = |id: &str| {
+        routes
+            .iter()
+            .find(|route| route.id() == id)
+            .unwrap()
+            .web_sockets()
+    };
+    assert_eq!(settings("live"), Some(&WebSockets::default()));
+    let prefix = settings("ticker").unwrap().token_subprotocol.as_deref();
+    assert_eq!(prefix, Some("bearer."));
+    let plain = parse("- { id: a, path: /a, target_service: crud, websocket: false }").unwrap();
+    assert!(!plain.iter().next().unwrap().takes_web_sockets());
+}
+
+#[test]
+fn a_key_for_websockets_that_cannot_work_is_a_mistake() {
+    for (entry, message) in [
+        ("websocket: maybe", "websocket of route"),
+        ("websocket: [true]", "websocket of route"),
+        ("websocket: { token_subprotocol: 'a b' }", "begins no subprotocol"),
+        ("websocket: { token_subprotocol: '' }", "begins no subprotocol"),
+        ("websocket: { token_subprotocl: a }", "unknown key"),
+        (
+            "websocket: { token_subprotocol: a. }, auth: none",
+            "no effect with auth: none",
+        ),
+        ("websocket: true, methods: [POST]", "lack GET"),
+    ] {
+        let error = parse(&format!("- {{ id: a, path: /a, target_service: crud, {entry} }}")).unwrap_err();
+        assert_eq!(error.mistakes().len(), 1, "{entry}: {error}");
+        assert!(error.to_string().contains(message), "{entry}: {error}");
+    }
+    let h2c = "services:\n  a: { base_url: 'http://a', h2c: true }\nroutes:\n- { id: a, path: /a, target_service: a, websocket: true }\n";
+    let error = Routes::parse(h2c).unwrap_err().to_string();
+    assert!(error.contains("WebSockets go to services by HTTP/1.1"), "{error}");
 }

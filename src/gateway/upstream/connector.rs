@@ -29,6 +29,8 @@ pub(super) type Connector = HttpsConnector<Way>;
 pub(super) struct Way {
     http: HttpConnector<Names>,
     proxies: Proxies,
+    /// A proxy also gets a tunnel for plain HTTP, because the connection will not stay HTTP.
+    always_tunnels: bool,
 }
 
 /// Looks names up, so that a failure has a type.
@@ -38,19 +40,28 @@ struct Names;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) fn connector(tls: ClientConfig, options: &Options) -> Connector {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let builder = builder.https_or_http().enable_all_versions();
+    builder.wrap_connector(way(options, false))
+}
+
+/// The same for connections that speak HTTP/1.1, and then another protocol.
+pub(super) fn connector_alone(tls: ClientConfig, options: &Options) -> Connector {
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let builder = builder.https_or_http().enable_http1();
+    builder.wrap_connector(way(options, true))
+}
+
+fn way(options: &Options, always_tunnels: bool) -> Way {
     let mut http = HttpConnector::new_with_resolver(Names);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
     http.enforce_http(false);
-    let way = Way {
+    Way {
         http,
         proxies: options.proxies.clone(),
-    };
-    HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(way)
+        always_tunnels,
+    }
 }
 
 // === impl Way ===
@@ -68,7 +79,7 @@ impl tower::Service<Uri> for Way {
         let Some(proxy) = self.proxies.of_uri(&uri) else {
             return self.http.call(uri).map_err(BoxError::from).boxed();
         };
-        if uri.scheme() != Some(&http::uri::Scheme::HTTPS) {
+        if uri.scheme() != Some(&http::uri::Scheme::HTTPS) && !self.always_tunnels {
             // The request itself names the service.
             return self
                 .http

@@ -7,7 +7,6 @@
 
 mod last_heard;
 mod message;
-mod streams;
 
 use std::{convert::Infallible, time::Duration};
 
@@ -20,9 +19,8 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream};
 use http::{HeaderName, HeaderValue, header::CONTENT_TYPE, request::Parts};
 
-pub(in super::super) use self::streams::Streams;
-use self::{last_heard::LastHeard, message::Message, streams::Place};
-use super::super::{Web, caller::Absent, envelope::Envelope, problem::Problem};
+use self::{last_heard::LastHeard, message::Message};
+use super::super::{Web, caller::Absent, envelope::Envelope, problem::Problem, streams::Place};
 use crate::session::{EndReason, News, NewsItem, PageEvent, SessionKey};
 
 /// The interval of a comment line, so that no intermediary takes the connection for dead, and a dead one is noticed.
@@ -56,7 +54,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         Err(Absent::Nobody) => return without_session(&web, last).await,
         Err(absent @ Absent::Unproven(_)) => return Err(absent.into()),
     };
-    let place = web.streams().open(&caller.key)?;
+    let place = web.streams().open(Some(&caller.key))?;
     let mut greeting = Message::default().come_again(COME_AGAIN);
     let outlook = web.sessions.outlook(&caller.stored);
     let known = match last {
@@ -164,13 +162,5 @@ impl Stream {
             mark: outlook.mark(),
         };
         message.id(&heard.seal(&web.sealer))
-    }
-}
-
-// === impl Web ===
-
-impl Web {
-    fn streams(&self) -> &Streams {
-        &self.0.streams
     }
 }

@@ -113,6 +113,9 @@ codes! {
     UnknownService, BAD_REQUEST, "unknown_service", "The request is malformed",
         means "`/auth/verify?service=` names a service that `routes.yaml` does not have.",
         client "Use an `id` of `routes.yaml`.";
+    WebSocketHandshake, BAD_REQUEST, "websocket_handshake", "The request is malformed",
+        means "The handshake of a WebSocket is malformed: its method, its `Connection` or `Sec-WebSocket-*` fields (RFC 6455 section 4.1), or it has a body.",
+        client "Open the WebSocket with a library. If a proxy is in front, let it pass `Connection` and `Upgrade`.";
     DeviceProofRequired, UNAUTHORIZED, "device_proof_required", "You are not logged in",
         means "The session is bound to a device, and the browser's last proof of the device has expired.",
         client "Log in. A browser with the device's key renews the proof by itself, before it sends the call.";
@@ -176,11 +179,14 @@ codes! {
     BodyTooLarge, PAYLOAD_TOO_LARGE, "body_too_large", "The request's body is too long",
         means "The body is longer than the route takes (`max_body` in `routes.yaml`).",
         client "Send less, or in parts.";
+    WebSocketVersion, UPGRADE_REQUIRED, "websocket_version", "Another version of the protocol is required",
+        means "The handshake of a WebSocket names another version than 13.",
+        client "Use version 13 (RFC 6455), as browsers do.";
     RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests",
         means "The caller, or all callers together, called the route more often than it allows (`rate_limit` in `routes.yaml`). `RateLimit-Policy` and `RateLimit` name the limit.",
         client "Wait for `Retry-After` seconds, and repeat.";
     TooManyStreams, TOO_MANY_REQUESTS, "too_many_streams", "Too many open streams",
-        means "The session has 20 open streams of `/auth/events`.",
+        means "The session has 20 open streams of `/auth/events`, or 100 open WebSockets.",
         client "Close those that are not needed. Wait for `Retry-After` seconds.";
     HeaderTooLarge, REQUEST_HEADER_FIELDS_TOO_LARGE, "header_too_large", "The request's header is too large",
         means "The header of the request exceeds the server's limit, mostly because of cookies.",
@@ -189,8 +195,8 @@ codes! {
         means "A fault of the server. Its log has the cause under the correlation id.",
         client "Report the correlation id.";
     UpgradeNotSupported, NOT_IMPLEMENTED, "upgrade_not_supported", "Protocol upgrades are not supported",
-        means "The server does not forward upgrades, such as those of a WebSocket, yet.",
-        client "Use requests, or server-sent events.";
+        means "The route takes no WebSocket (`websocket: true` in `routes.yaml`), or the request asks for another protocol.",
+        client "Use requests or server-sent events, or the path of a route that takes WebSockets.";
     BadGateway, BAD_GATEWAY, "bad_gateway", "The service gave no usable answer",
         means "The API is unreachable, or its response is not HTTP.",
         client "As for any API that is down.";
@@ -204,7 +210,7 @@ codes! {
         means "The provider is unreachable, or it reports a problem.",
         client "Try again in a moment.";
     Busy, SERVICE_UNAVAILABLE, "busy", "Not available at the moment",
-        means "The number of logins in progress, or of event streams, is at the server's limit.",
+        means "The number of logins in progress, of event streams, or of WebSockets, is at the server's limit.",
         client "Wait for `Retry-After` seconds, and repeat.";
     CircuitOpen, SERVICE_UNAVAILABLE, "circuit_open", "The service cannot be called",
         means "The API gave no response several times in a row, and the server spares it for a while (`breaker` in `routes.yaml`).",

@@ -40,7 +40,6 @@ const ROUTE: &[(&str, Verdict)] = &[
         ),
     ),
     ("token_policy", NotBuilt(&[])),
-    ("websocket", NotBuilt(&["false"])),
 ];
 
 /// The meaning of a map of the file.

@@ -34,6 +34,7 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "csrf",
     "cache_control",
     "streaming",
+    "websocket",
     "unauthenticated",
     "preserve_path",
     "encoded_path",
@@ -98,6 +99,12 @@ impl Reader<'_> {
             None => Some(false),
             Some(node) => self.boolean(node, &format!("streaming of {}", fields.what)),
         };
+        let web_sockets = match fields.get("websocket") {
+            None => Some(None),
+            Some(node) => self
+                .web_sockets(node, &fields.what, methods, policy.as_ref(), service.as_ref())
+                .ok(),
+        };
         let takes_encoded = match fields.get("encoded_path") {
             None => Some(false),
             Some(node) => self.encoded_path(node, &fields.what, pattern.as_ref()),
@@ -123,6 +130,7 @@ impl Reader<'_> {
                 streams: streams?,
                 max_body,
                 rate_limits,
+                web_sockets: web_sockets?,
                 unauthenticated: unauthenticated?,
                 methods: methods?,
                 service: service?,

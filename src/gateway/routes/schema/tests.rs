@@ -46,7 +46,9 @@ fn the_samples_match_and_name_the_schema() {
 #[test]
 fn examples_in_documents_match() {
     let checker = Checker::new(&schema());
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateway.md")).unwrap();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let text = ["gateway.md", "websockets.md"].map(|name| fs::read_to_string(docs.join(name)).unwrap());
+    let text = text.concat();
     // A block that a test runs, or one that people only read.
     let blocks = ["```yaml\n", "```text\n"]
         .into_iter()
@@ -145,7 +147,10 @@ fn schema_and_reader_refuse_the_same_files() {
         "{ id: a, path: /a/*, target_service: crud, preserve_path: true, upstream_path: '/b/{path}' }",
         "{ id: a, path: /a/*, target_service: crud, encoded_path: maybe }",
         "{ id: a, path: /a/*, target_service: crud, authz: pdp }",
-        "{ id: a, path: /a/*, target_service: crud, websocket: true }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: maybe }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: [] }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: { token_subprotocol: 'a b' } }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: { subprotocol: a } }",
     ] {
         refused(&format!("{SERVICES}routes:\n- {route}\n"));
     }

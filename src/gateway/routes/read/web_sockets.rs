@@ -1,0 +1,96 @@
+//! The key of a route for WebSockets.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::{
+    super::{Auth, Methods, Policy, Service},
+    mistakes::{Reader, shown},
+};
+use crate::{
+    gateway::WebSockets,
+    yaml::{Node, Value},
+};
+
+/// A longer beginning of a subprotocol is a mistake, in bytes.
+const MAX_PREFIX: usize = 64;
+
+/// The mistake has been noted.
+pub(super) struct Noted;
+
+const FIX: &str = "write websocket: true, or websocket: { token_subprotocol: bearer. }";
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    pub(super) fn web_sockets(
+        &mut self,
+        node: &Node,
+        what: &str,
+        methods: Option<Methods>,
+        policy: Option<&Policy>,
+        service: Option<&Arc<Service>>,
+    ) -> Result<Option<WebSockets>, Noted> {
+        let what = format!("websocket of {what}");
+        let settings = if let Value::Map(_) = &node.value {
+            let fields = self
+                .fields(node, what.clone(), &["token_subprotocol"])
+                .ok_or(Noted)?;
+            let token_subprotocol = match fields.get("token_subprotocol") {
+                None => None,
+                Some(node) => Some(self.prefix(node, &what, policy).ok_or(Noted)?),
+            };
+            WebSockets { token_subprotocol }
+        } else if self.boolean(node, &what).ok_or(Noted)? {
+            WebSockets::default()
+        } else {
+            return Ok(None);
+        };
+        if methods.is_some_and(|methods| !methods.contains(Methods::of(&Method::GET))) {
+            self.mistake(
+                node.at(),
+                format!("{what} is set, and its methods lack GET, with which a WebSocket begins"),
+                "add GET to methods",
+            );
+            return Err(Noted);
+        }
+        if service.is_some_and(|service| service.is_h2c()) {
+            self.mistake(
+                node.at(),
+                format!(
+                    "{what} leads to a service with h2c: true, and WebSockets go to services by HTTP/1.1"
+                ),
+                "describe the service a second time without h2c, for this route",
+            );
+            return Err(Noted);
+        }
+        Ok(Some(settings))
+    }
+
+    fn prefix(&mut self, node: &Node, what: &str, policy: Option<&Policy>) -> Option<Box<str>> {
+        let text = self.text(node, &format!("token_subprotocol in {what}"))?;
+        if !WebSockets::is_prefix(text) || text.len() > MAX_PREFIX {
+            self.mistake(
+                node.at(),
+                format!(
+                    "token_subprotocol in {what} is {}, which begins no subprotocol",
+                    shown(text)
+                ),
+                FIX,
+            );
+            return None;
+        }
+        if policy.is_some_and(|policy| policy.auth == Auth::None) {
+            self.mistake(
+                node.at(),
+                format!(
+                    "token_subprotocol in {what} has no effect with auth: none, because no token goes along"
+                ),
+                "write websocket: true, or auth: session",
+            );
+            return None;
+        }
+        Some(text.into())
+    }
+}
