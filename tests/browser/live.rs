@@ -1,4 +1,4 @@
-//! What stays open in a page: a WebSocket and server-sent events of an API, and their end with the session.
+//! Connections that a page keeps open: a WebSocket and server-sent events of an API, and their end with the session.
 
 use serde_json::Value;
 

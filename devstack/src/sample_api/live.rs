@@ -1,4 +1,4 @@
-//! What stays open: an echo over a WebSocket (RFC 6455), and a clock as server-sent events.
+//! Answers that stay open: an echo over a WebSocket (RFC 6455), and a clock as server-sent events.
 
 use std::{convert::Infallible, time::Duration};
 

@@ -59,6 +59,8 @@ impl Http2 {
         *request.version_mut() = Version::HTTP_2;
         // The URI names the host (RFC 9113 section 8.3.1).
         request.headers_mut().remove(header::HOST);
+        // There are no fields of one connection (RFC 9113 section 8.2.2), and `TE` must not be named as one.
+        request.headers_mut().remove(header::CONNECTION);
         match self.sender.try_send_request(request).await {
             Ok(answer) => {
                 self.has_served.store(true, Ordering::Release);
