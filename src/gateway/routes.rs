@@ -291,14 +291,6 @@ impl Routes {
     }
 }
 
-// === impl Hosts ===
-
-impl Hosts {
-    fn of(&self, host: &str) -> Option<usize> {
-        self.named.get(host).copied().or(self.all)
-    }
-}
-
 // === impl Route ===
 
 impl Route {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::Hosts;
+
 /// The name in a `Host`, in lower case: without the port and without a dot at the end.
 pub(super) fn bare(host: &str) -> Cow<'_, str> {
     let name = match host.rsplit_once(':') {
@@ -21,6 +23,14 @@ pub(super) fn bare(host: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn same_host(one: &str, other: &str) -> bool {
     bare(one) == bare(other)
+}
+
+// === impl Hosts ===
+
+impl Hosts {
+    pub(super) fn of(&self, host: &str) -> Option<usize> {
+        self.named.get(host).copied().or(self.all)
+    }
 }
 
 #[cfg(test)]
