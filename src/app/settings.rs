@@ -238,6 +238,7 @@ pub(super) fn cookies(config: &Config) -> CookieOptions {
         domain: settings.domain.clone(),
         same_site: settings.same_site,
         session_name: Some(settings.name.clone()),
+        csrf: settings.csrf,
     }
 }
 

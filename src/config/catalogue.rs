@@ -295,6 +295,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Cookies, "BFF_COOKIE_DOMAIN", K::Text, "none", "domain of the session cookie, if several hosts share it"),
     public(G::Cookies, "BFF_COOKIE_SECURE", K::Switch, "`true`", "`false` only if all own origins are http on loopback, or with `BFF_DANGER_ALLOW_HTTP`"),
     public(G::Cookies, "BFF_COOKIE_SAMESITE", K::Choice(&["Lax", "Strict"]), "`Strict`", "`SameSite` of the session cookie; with `Strict` another site cannot send it even by a link"),
+    public(G::Cookies, "BFF_CSRF_COOKIE", K::Switch, "`false`", "`true` for pages that were written for the original system: they read the CSRF token from the cookie `_eid_csrf_v1`"),
     // Tokens
     public(G::Tokens, "TOKEN_REFRESH_THRESHOLD", K::Duration, "`300`", "refresh this long before expiry, at most half the token's life"),
     public(G::Tokens, "TOKEN_REFRESH_CONCURRENCY", K::Number, "`32`", "maximum number of concurrent refreshes"),

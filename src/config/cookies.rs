@@ -17,6 +17,8 @@ pub struct CookieSettings {
     pub secure: bool,
     /// `SameSite` of the session cookie.
     pub same_site: SameSite,
+    /// Whether scripts read the CSRF token from a cookie.
+    pub csrf: bool,
 }
 
 pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSettings {
@@ -72,6 +74,7 @@ pub(super) fn read(reader: &mut Reader, own_origins: &[Origin]) -> CookieSetting
         domain,
         secure,
         same_site: same_site(reader),
+        csrf: reader.switch("BFF_CSRF_COOKIE", false),
     }
 }
 

@@ -6,6 +6,7 @@
 //! | login | `__Host-Http-bff_login_` and a hash of `state` | one login attempt, sealed |
 //! | logout | `__Host-Http-bff_logout` | where to go after the IdP's logout page, sealed |
 //! | latest | `__Host-Http-bff_latest` | which session the last login gave, sealed; with `SameSite=Strict` alone |
+//! | CSRF | `_eid_csrf_v1` | the CSRF token, for scripts (`BFF_CSRF_COOKIE`) |
 //! | bound | `__Host-bff_bound` | that the browser has proven its key, for some minutes (`SESSION_BINDING=device`) |
 //!
 //! `__Host-` keeps sibling subdomains and plain http from planting a cookie (RFC 6265bis section 4.1.3.2). It
@@ -18,6 +19,7 @@
 //! The names of the release before ([`former`]) are still read, and replaced.
 
 mod bound;
+mod csrf;
 mod former;
 mod read;
 
@@ -82,6 +84,8 @@ pub struct CookieOptions {
     pub same_site: SameSite,
     /// `SESSION_COOKIE_NAME`, if it overrides the default.
     pub session_name: Option<String>,
+    /// `BFF_CSRF_COOKIE`: whether scripts read the CSRF token from a cookie.
+    pub csrf: bool,
 }
 
 /// Names, sets, clears, reads and recognises our cookies.
@@ -90,6 +94,7 @@ pub struct CookiePolicy {
     secure: bool,
     domain: Option<String>,
     same_site: SameSite,
+    csrf: bool,
     session: CookieName,
     /// The name of the session cookie in the former release, if that chose the name.
     former_session: Option<CookieName>,
@@ -153,6 +158,7 @@ impl Default for CookieOptions {
             domain: None,
             same_site: SameSite::default(),
             session_name: None,
+            csrf: false,
         }
     }
 }
@@ -171,6 +177,7 @@ impl CookiePolicy {
             domain,
             same_site,
             session_name,
+            csrf,
         } = options;
         let domain = domain.as_deref().map(host_name).transpose()?;
         let private = if secure { HOST_HTTP_PREFIX } else { "" };
@@ -189,6 +196,7 @@ impl CookiePolicy {
             secure,
             domain,
             same_site,
+            csrf,
             session,
             logout: CookieName(format!("{private}{LOGOUT_NAME}")),
             latest: CookieName(format!("{private}{LATEST_NAME}")),
@@ -346,7 +354,7 @@ fn checked_name(name: String, secure: bool, shared: bool) -> Result<String, Cook
     if refused {
         return Err(CookieOptionsError::Prefix);
     }
-    if read::is_private(base) || bound::is_bound(base) {
+    if read::is_private(base) || bound::is_bound(base) || csrf::is_csrf(base) {
         return Err(CookieOptionsError::NameTaken);
     }
     Ok(name)

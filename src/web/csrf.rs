@@ -3,19 +3,22 @@
 
 use http::{
     HeaderMap, HeaderName, Method,
-    header::{ORIGIN, UPGRADE},
+    header::{ORIGIN, SET_COOKIE, UPGRADE},
     request::Parts,
 };
 use hyper::ext::Protocol;
 use url::Origin;
 
+use super::Web;
 use crate::{
     seal::Sealer,
-    session::{SessionKey, csrf_token_matches},
+    session::{SessionKey, csrf_token, csrf_token_matches},
 };
 
 /// The header that carries the CSRF token.
-pub(crate) const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+const X_CSRF_TOKEN: HeaderName = HeaderName::from_static("x-csrf-token");
+/// Its name in older pages of the original system. Some proxies drop it because of its `_`.
+const OLD_CSRF_TOKEN: HeaderName = HeaderName::from_static("_csrf_token");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -87,12 +90,22 @@ pub(crate) fn is_from_another_site(headers: &HeaderMap) -> bool {
 
 /// The second check: the header carries the CSRF token of the session.
 pub(crate) fn check_token(headers: &HeaderMap, sealer: &Sealer, key: &SessionKey) -> Result<(), CsrfError> {
-    let token = single(headers, &X_CSRF_TOKEN).ok_or(CsrfError::Token)?;
+    let token = token(headers).ok_or(CsrfError::Token)?;
     if csrf_token_matches(sealer, key, token.as_bytes()) {
         Ok(())
     } else {
         Err(CsrfError::Token)
     }
+}
+
+/// The CSRF token that a request carries in its header, if there is exactly one.
+pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
+    let name = if headers.contains_key(X_CSRF_TOKEN) {
+        &X_CSRF_TOKEN
+    } else {
+        &OLD_CSRF_TOKEN
+    };
+    single(headers, name)
 }
 
 fn is(headers: &HeaderMap, name: &HeaderName, value: &str) -> bool {
@@ -104,6 +117,16 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().ok(),
         _ => None,
+    }
+}
+
+// === impl Web ===
+
+impl Web {
+    /// Tells pages of the original system the CSRF token of a session in a cookie, if that is configured.
+    pub(crate) fn tell_csrf_token(&self, request: &HeaderMap, key: &SessionKey, answer: &mut HeaderMap) {
+        let cookie = self.cookies.set_csrf(request, &csrf_token(&self.sealer, key));
+        answer.extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
     }
 }
 

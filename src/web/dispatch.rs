@@ -14,10 +14,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures_util::future::BoxFuture;
+use http::HeaderValue;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::{Listener, Web, api, auth::verify, envelope::Envelope, request_context::RequestContext};
+use super::{Listener, Web, api, auth::verify, cors, envelope::Envelope, request_context::RequestContext};
 use crate::{
     gateway::{Found, NormalPath},
     own_paths,
@@ -48,11 +49,21 @@ impl Dispatch {
         }
     }
 
+    /// Whether other origins are listed.
+    pub(super) const fn has_cors(&self) -> bool {
+        self.cors.is_some()
+    }
+
     pub(super) async fn answer(&self, context: RequestContext, mut request: Request) -> Response {
         match &self.cors {
             Some(cors) if is_for_pages(request.uri().path()) => {
+                let taken = self.choice.methods_instead(&context, &request);
                 request.extensions_mut().insert(context);
-                never_fails(cors.clone().oneshot(request).await)
+                let mut answer = never_fails(cors.clone().oneshot(request).await);
+                if let Some(methods) = taken {
+                    cors::restrict(answer.headers_mut(), &methods);
+                }
+                answer
             }
             Some(_) | None => self.choice.answer(context, request).await,
         }
@@ -60,7 +71,7 @@ impl Dispatch {
 }
 
 /// Pages do not call the endpoints of the IdP or of the browser itself, so CORS does not apply to them.
-fn is_for_pages(path: &str) -> bool {
+pub(super) fn is_for_pages(path: &str) -> bool {
     ![
         own_paths::BACKCHANNEL_LOGOUT,
         own_paths::DBSC_REGISTER,
@@ -95,6 +106,18 @@ impl Choice {
 }
 
 impl Choice {
+    /// The methods of the routes of a preflight's path, if the one that it asks for is not among them.
+    fn methods_instead(&self, context: &RequestContext, request: &Request) -> Option<HeaderValue> {
+        let method = cors::asked_method(request)?;
+        let table = self.web.gateway.table();
+        let host = self.web.route_host(&table, &Envelope::of(context, request));
+        let path = NormalPath::parse_encoded(request.uri().path()).ok()?;
+        match table.find(&host, &path, &method) {
+            Found::MethodNotAllowed { allow } => Some(allow.clone()),
+            Found::Match(_) | Found::NotFound | Found::Refused(_) => None,
+        }
+    }
+
     fn has_route(&self, context: &RequestContext, request: &Request) -> bool {
         let table = self.web.gateway.table();
         let host = self.web.route_host(&table, &Envelope::of(context, request));
@@ -119,7 +142,11 @@ impl Service<Request> for Choice {
         let choice = self.clone();
         Box::pin(async move {
             Ok(match context {
-                Some(context) => choice.answer(context, request).await,
+                Some(context) => {
+                    let mut answer = choice.answer(context, request).await;
+                    cors::take_over(answer.headers_mut());
+                    answer
+                }
                 None => super::problem::Problem::internal().into_response(),
             })
         })

@@ -12,7 +12,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use http::{
     HeaderValue, Method,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, REFERRER_POLICY},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, ORIGIN, REFERRER_POLICY},
 };
 use tracing::Level;
 
@@ -20,7 +20,8 @@ use super::{
     Listener, Web,
     access::{Access, Notes},
     correlation::{self, CorrelationId, CorrelationIds},
-    dispatch::Dispatch,
+    cors,
+    dispatch::{Dispatch, is_for_pages},
     host,
     page::Pages,
     problem::{Code, Preferences, Problem},
@@ -67,6 +68,10 @@ impl Endpoints {
         // Only references to the received request.
         let target = request.uri().path_and_query().cloned();
         let preferences = Preferences::of(request.headers());
+        let origin = self
+            .dispatch
+            .has_cors()
+            .then(|| request.headers().get(ORIGIN).cloned());
         let answer = async {
             if let Err(error) = head::check(request.headers()) {
                 self.web.notice_large_head(&error);
@@ -85,6 +90,11 @@ impl Endpoints {
 
         render(&mut response, &preferences, &self.web.pages, &correlation);
         let path = target.as_ref().map_or("", |target| target.path());
+        if let Some(origin) = origin
+            && is_for_pages(path)
+        {
+            cors::mark(&self.web.cors_origins, origin.as_ref(), response.headers_mut());
+        }
         if own_paths::is_auth(path) {
             let answer = response.headers_mut();
             answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -4,6 +4,7 @@ mod access;
 mod claims;
 mod counted;
 mod csrf;
+mod csrf_cookie;
 mod events;
 mod health;
 mod jwks;

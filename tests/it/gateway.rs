@@ -5,6 +5,7 @@ mod cookies;
 mod cors;
 mod failures;
 mod headers;
+mod hostile;
 mod limits;
 mod paths;
 mod policy;

@@ -671,6 +671,12 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "write one of",
     ),
     (
+        &[("BFF_CSRF_COOKIE", "yes")],
+        "BFF_CSRF_COOKIE",
+        "is not one of",
+        "`true`",
+    ),
+    (
         &[("BFF_COOKIE_SAMESITE", "None")],
         "BFF_COOKIE_SAMESITE",
         "`Lax`, `Strict`",

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use super::{
     CookieName, CookiePolicy, HOST_HTTP_PREFIX, HOST_PREFIX, HTTP_PREFIX, LATEST_NAME, LOGIN_NAME,
-    LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH, SECURE_PREFIX, SESSION_NAME, bound, is_base64url,
+    LOGOUT_NAME, MAX_LOGIN_COOKIE_LENGTH, MAX_NAME_LENGTH, SECURE_PREFIX, SESSION_NAME, bound, csrf,
+    is_base64url,
 };
 use crate::session::SessionId;
 
@@ -126,6 +127,7 @@ impl CookiePolicy {
         base.eq_ignore_ascii_case(SESSION_NAME.as_bytes())
             || is_private(base)
             || bound::is_bound(base)
+            || csrf::is_csrf(base)
             || name.eq_ignore_ascii_case(self.session_name().as_str().as_bytes())
     }
 

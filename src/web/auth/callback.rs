@@ -138,6 +138,7 @@ fn welcome(web: &Web, headers: &HeaderMap, logged_in: &LoggedIn) -> Response {
     let cookie = web.cookies.set_session(&logged_in.id, max_age);
     let answer = response.headers_mut();
     answer.append(SET_COOKIE, cookie);
+    web.tell_csrf_token(headers, &logged_in.id.key(), answer);
     let latest = web.remember_latest(&logged_in.id.key());
     for further in [latest, web.cookies.clear_former_session(headers)] {
         answer.extend(further.map(|cookie| (SET_COOKIE, cookie)));

@@ -17,7 +17,7 @@ use url::Url;
 use super::super::{
     Web,
     caller::Absent,
-    csrf::{self, X_CSRF_TOKEN},
+    csrf,
     envelope::Envelope,
     form,
     page::{Action, Label, Page},
@@ -76,7 +76,7 @@ async fn post(web: &Web, request: &Parts, body: Body) -> Result<Response, Proble
         Err(Absent::Nobody) => None,
     };
     if let Some(key) = &key {
-        let token = request.headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
+        let token = csrf::token(&request.headers).map(str::as_bytes);
         let token = token.or(wishes.csrf_token.as_ref().map(String::as_bytes));
         if !token.is_some_and(|token| csrf_token_matches(&web.sealer, key, token)) {
             return Err(csrf::CsrfError::Token.into());
@@ -209,7 +209,13 @@ async fn end(
     let latest = web
         .cookies
         .clear_sent(&request.headers, web.cookies.latest_name());
-    answer.extend(latest.chain(former).map(|cookie| (SET_COOKIE, cookie)));
+    let csrf = web.cookies.clear_csrf(&request.headers);
+    answer.extend(
+        latest
+            .chain(former)
+            .chain(csrf)
+            .map(|cookie| (SET_COOKIE, cookie)),
+    );
     // Also without a target: the page after the logout at the IdP sees then that there was one.
     let name = web.cookies.logout_name();
     let target = target.as_ref().map_or("", Url::as_str);

@@ -78,5 +78,6 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     if touch && let Some(renewal) = web.touch(&caller).await? {
         renewal.apply(response.headers_mut());
     }
+    web.tell_csrf_token(&request.headers, &caller.key, response.headers_mut());
     Ok(response)
 }

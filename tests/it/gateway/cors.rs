@@ -82,7 +82,7 @@ async fn a_listed_origin_may_ask_call_and_read() {
         assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
         assert_eq!(
             reply.header("access-control-expose-headers"),
-            Some("x-correlation-id,retry-after")
+            Some("x-correlation-id,retry-after,ratelimit,ratelimit-policy")
         );
         assert!(reply.header("vary").unwrap().contains("origin"));
     }
@@ -174,4 +174,109 @@ async fn without_listed_origins_only_an_open_api_sends_cors() {
         .answer(|_| ([("access-control-allow-origin", "*")], "ok").into_response());
     let reply = call(&ada, Method::GET, "/public/x", &[("origin", APP)]).await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+}
+
+/// Its own fields would be read with credentials, because the server allows them for the listed origins.
+#[tokio::test]
+async fn an_api_says_nothing_where_origins_are_listed() {
+    let stack = stack().await;
+    stack.api.answer(|call| {
+        let origin = call.header("origin").unwrap_or("*").to_owned();
+        let headers = [
+            ("access-control-allow-origin", origin),
+            ("access-control-allow-credentials", "true".to_owned()),
+            ("access-control-expose-headers", "x-secret".to_owned()),
+        ];
+        (headers, "ok").into_response()
+    });
+    let nobody = stack.browser();
+    let reply = call(&nobody, Method::GET, "/public/x", &[("origin", EVIL)]).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("access-control-allow-origin"), None);
+    let reply = call(&nobody, Method::GET, "/public/x", &[("origin", APP)]).await;
+    assert_eq!(reply.header("access-control-allow-origin"), Some(APP));
+    let exposed = reply.header("access-control-expose-headers").unwrap();
+    assert!(!exposed.contains("x-secret"), "{exposed}");
+    let all = reply.headers.get_all("access-control-allow-origin");
+    assert_eq!(all.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn a_preflight_learns_which_methods_a_route_takes() {
+    let stack = Stack::builder()
+        .set("CORS__ALLOW_ORIGINS", APP)
+        .routes(
+            "services:\n  api: { base_url: '{api}' }\nroutes:\n\
+             - { id: api, path: /api/*, target_service: api, methods: [GET, DELETE] }\n\
+             - { id: read, path: /read/*, target_service: api, methods: [GET] }\n",
+        )
+        .start()
+        .await;
+    let reply = preflight(&stack, "/api/x", APP).await;
+    assert_eq!(reply.header("access-control-allow-methods"), Some("DELETE"));
+    let reply = preflight(&stack, "/read/x", APP).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("access-control-allow-origin"), Some(APP));
+    assert_eq!(reply.header("access-control-allow-methods"), Some("GET, HEAD"));
+    assert_eq!(
+        reply.header("access-control-allow-headers"),
+        Some("x-csrf-token,content-type")
+    );
+    let reply = preflight(&stack, "/read/x", EVIL).await;
+    assert_eq!(reply.header("access-control-allow-origin"), None);
+    assert!(stack.api.calls().is_empty());
+}
+
+/// Also those that are made before anything else is looked at.
+#[tokio::test]
+async fn a_listed_origin_may_read_every_refusal() {
+    let stack = Stack::builder()
+        .set("CORS__ALLOW_ORIGINS", APP)
+        .routes(
+            "services:\n  api: { base_url: '{api}', max_body: 1 }\n  gone: { base_url: 'http://127.0.0.1:1' }\nroutes:\n\
+             - { id: api, path: /api/*, target_service: api, auth: none, rate_limit: { per_route: 1/d } }\n\
+             - { id: gone, path: /gone/*, target_service: gone, auth: none }\n\
+             - { id: read, path: /read/*, target_service: api, auth: none, methods: [GET] }\n\
+             - { id: long, path: /long/*, target_service: api, auth: none }\n",
+        )
+        .start()
+        .await;
+    let nobody = stack.browser();
+    let get = async |path: &str, name: &str, value: &str| {
+        call(&nobody, Method::GET, path, &[("origin", APP), (name, value)]).await
+    };
+    assert_eq!(get("/api/x", "x-a", "b").await.status, StatusCode::OK);
+    let large = "l".repeat(100 * 1024);
+    for (reply, status) in [
+        (get("/api/x", "x-a", "b").await, 429),
+        (get("/gone/x", "x-a", "b").await, 502),
+        (get("/api/x//y", "x-a", "b").await, 400),
+        (get("/api/x", "x-large", &large).await, 431),
+        (
+            call(&nobody, Method::DELETE, "/read/x", &[("origin", APP)]).await,
+            405,
+        ),
+    ] {
+        assert_eq!(reply.refusal().0, status);
+        assert_eq!(reply.header("access-control-allow-origin"), Some(APP), "{status}");
+        assert_eq!(
+            reply.header("access-control-allow-credentials"),
+            Some("true"),
+            "{status}"
+        );
+        let vary: Vec<_> = reply.headers.get_all("vary").iter().collect();
+        assert!(
+            vary.iter().any(|vary| vary.to_str().unwrap().contains("origin")),
+            "{status}"
+        );
+    }
+    let reply = call(
+        &nobody,
+        Method::GET,
+        "/api/x",
+        &[("origin", EVIL), ("x-large", &large)],
+    )
+    .await;
+    assert_eq!(reply.refusal().0, 431);
+    assert!(allowances(&reply).is_empty());
 }
