@@ -5,6 +5,7 @@
 //! unknown `crit`, a missing `aud` and a future `nbf`.
 
 mod algorithm;
+mod kept;
 mod key_set;
 mod proof;
 mod sign;
@@ -15,6 +16,7 @@ pub use jsonwebtoken::jwk::Jwk;
 pub(crate) use self::verify::numeric_date;
 pub use self::{
     algorithm::{Algorithm, KeyType},
+    kept::kept_claims,
     key_set::{KeySet, KeySetError, Rejected, Unusable},
     proof::{MAX_PROOF_LENGTH, ProofKey, Proven, verify_first_proof, verify_proof},
     sign::{KeyPair, SignError, SigningKey},

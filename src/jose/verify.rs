@@ -234,7 +234,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, VerifyError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, VerifyError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| VerifyError::Malformed)?;
     serde_json::from_slice(&bytes).map_err(|_| VerifyError::Malformed)
 }

@@ -11,7 +11,10 @@ use super::{
     problem::{Code, Problem},
     request_context::RequestContext,
 };
-use crate::gateway::{Auth, Denied, Facts, Route};
+use crate::{
+    gateway::{Auth, Denied, Facts, Route},
+    jose::kept_claims,
+};
 
 /// A request that asks for admission.
 pub(super) struct Asked<'a> {
@@ -64,11 +67,17 @@ impl Web {
 
 fn check_demands(route: &Route, caller: &Caller) -> Result<(), Problem> {
     let session = &caller.stored.session;
+    let token = route
+        .policy()
+        .reads_token()
+        .then(|| kept_claims(session.tokens.id_token.expose()))
+        .flatten();
     let facts = Facts {
         scope: &session.tokens.scope,
         issuer: &session.issuer,
         acr: session.assurance.acr.as_deref(),
         user: &session.user,
+        token: token.as_ref(),
     };
     route.policy().check(&facts).map_err(|denied| match denied {
         Denied::Scope(scopes) => {

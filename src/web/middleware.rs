@@ -12,13 +12,17 @@ use axum::{
 use futures_util::FutureExt as _;
 use http::{
     HeaderValue, Method,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, ORIGIN, REFERRER_POLICY},
+    header::{
+        CACHE_CONTROL, CONTENT_LENGTH, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+        X_CONTENT_TYPE_OPTIONS,
+    },
 };
 use tracing::Level;
 
 use super::{
     Listener, Web,
     access::{Access, Notes},
+    auth::verify,
     correlation::{self, CorrelationId, CorrelationIds},
     cors,
     dispatch::{Dispatch, is_for_pages},
@@ -31,6 +35,10 @@ use crate::{
     head, own_paths,
     server::{Answer, Load},
 };
+
+/// The browser calls this host over https only, for a year (RFC 6797 section 6.1.1). Not its subdomains, which may be those
+/// of others.
+const A_YEAR: &str = "max-age=31536000";
 
 /// All endpoints of one listener, as the accept loop serves them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -67,6 +75,7 @@ impl Endpoints {
         let correlation = context.correlation.clone();
         // Only references to the received request.
         let target = request.uri().path_and_query().cloned();
+        let strict = self.web.demands_https(self.peer, &request);
         let preferences = Preferences::of(request.headers());
         let origin = self
             .dispatch
@@ -99,6 +108,11 @@ impl Endpoints {
             let answer = response.headers_mut();
             answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             answer.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
+        if strict {
+            let answer = response.headers_mut();
+            answer.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(A_YEAR));
         }
         response
             .headers_mut()
@@ -117,6 +131,29 @@ impl Answer for Endpoints {
 
     async fn answer(&self, request: Request, load: Load) -> Response {
         self.handle(request, load).await
+    }
+}
+
+// === impl Web ===
+
+impl Web {
+    /// Whether a request of a browser to an own endpoint came to a host of ours that is https, so that no browser should use
+    /// plain http there. Not the local machine, on which other servers may listen at other ports.
+    fn demands_https(&self, peer: SocketAddr, request: &Request) -> bool {
+        let path = request.uri().path();
+        if !own_paths::is_auth(path) || verify::is_path(path) {
+            return false;
+        }
+        let client = self
+            .trusted_proxies
+            .client(peer, request.uri(), request.headers());
+        self.login.hosts().own(&client.host).is_some_and(|host| {
+            let origin = host.origin();
+            let is_local = origin
+                .domain()
+                .is_none_or(|name| name == "localhost" || name.ends_with(".localhost"));
+            origin.scheme() == "https" && !is_local
+        })
     }
 }
 

@@ -162,6 +162,9 @@ struct Policies {
     form: HeaderValue,
 }
 
+/// Features that no page of ours uses.
+const PERMISSIONS: &str =
+    "camera=(), display-capture=(), geolocation=(), interest-cohort=(), microphone=(), payment=(), usb=()";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// A reference to a field that `docs/pages.md` promises: the pages with which the start tests a template.
@@ -213,7 +216,7 @@ impl Pages {
             (CONTENT_SECURITY_POLICY, policy.clone()),
             (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-            (PERMISSIONS_POLICY, HeaderValue::from_static("interest-cohort=()")),
+            (PERMISSIONS_POLICY, HeaderValue::from_static(PERMISSIONS)),
             (VARY, HeaderValue::from_static("accept, accept-language")),
         ];
         let (content_type, body) = match self.html(texts, page) {

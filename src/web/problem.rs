@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{
     HeaderName, HeaderValue, Method,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -290,7 +290,9 @@ impl Problem {
         // Strings and a number always serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let content_type = HeaderValue::from_static("application/problem+json");
-        ([(CONTENT_TYPE, content_type)], body).into_response()
+        let nosniff = HeaderValue::from_static("nosniff");
+        let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, nosniff)];
+        (headers, body).into_response()
     }
 
     fn page(&self, preferences: &Preferences, pages: &Pages, correlation: &CorrelationId) -> Response {

@@ -10,6 +10,7 @@ mod health;
 mod jwks;
 mod pages;
 mod problems;
+mod security_headers;
 mod session;
 mod sessions;
 mod start_page;

@@ -133,6 +133,38 @@ fn the_tests_that_documents_name_are_there() {
     }
 }
 
+/// Every attack of the table has its row, and every test that names an attack belongs to a row.
+#[test]
+fn every_attack_has_a_row_and_tests() {
+    const ATTACKS: usize = 58;
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let mut rows = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [number, _, defence, tests] = cells[..] else {
+            continue;
+        };
+        let Ok(number) = number.parse::<usize>() else {
+            continue;
+        };
+        assert!(
+            tests.contains('`') || defence.starts_with("not built"),
+            "row {number} names no test"
+        );
+        rows.push(number);
+    }
+    assert_eq!(rows, (1..=ATTACKS).collect::<Vec<_>>());
+    let sources = ["src", "tests", "devstack"].map(|folder| sources(&root().join(folder)).concat());
+    for name in sources.concat().split("fn attack_").skip(1) {
+        let name = name.split('(').next().unwrap();
+        let number = name.split('_').next().unwrap().parse::<usize>();
+        assert!(
+            number.as_ref().is_ok_and(|number| rows.contains(number)),
+            "attack_{name} belongs to no row"
+        );
+    }
+}
+
 const fn is_of_a_function(letter: char) -> bool {
     letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_'
 }

@@ -673,8 +673,8 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
     (
         &[("BFF_CSRF_COOKIE", "yes")],
         "BFF_CSRF_COOKIE",
-        "is not one of",
-        "`true`",
+        "is not one of `true`, `false`",
+        "write one of them",
     ),
     (
         &[("BFF_COOKIE_SAMESITE", "None")],

@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub acr: Option<&'a str>,
     /// The claims about the person.
     pub user: &'a Map<String, Value>,
+    /// All claims of its ID token, for a policy that [reads](Policy::reads_token) them.
+    pub token: Option<&'a Map<String, Value>>,
 }
 
 /// The demand that a caller does not meet.
@@ -52,6 +54,8 @@ pub enum Denied<'a> {
 pub(super) struct Rule {
     /// Its name; dots lead into nested claims.
     pub(super) claim: String,
+    /// Whether it is a claim of the ID token itself (`token.NAME`).
+    pub(super) of_token: bool,
     pub(super) test: Test,
 }
 
@@ -118,6 +122,12 @@ impl Policy {
         self.proves_origin
     }
 
+    /// Whether a rule is about the ID token itself.
+    #[must_use]
+    pub fn reads_token(&self) -> bool {
+        self.rules.iter().any(|rule| rule.of_token)
+    }
+
     /// Whether a caller with these facts meets the demands.
     ///
     /// # Errors
@@ -139,10 +149,14 @@ impl Policy {
 
 impl Rule {
     fn holds(&self, facts: &Facts<'_>) -> bool {
+        let in_claims = |claims, name| find(claims, name).is_some_and(|value| self.test.holds(value));
+        if self.of_token {
+            return facts.token.is_some_and(|claims| in_claims(claims, &self.claim));
+        }
         let text = match self.claim.as_str() {
             "iss" => Some(facts.issuer),
             "acr" => facts.acr,
-            name => return find(facts.user, name).is_some_and(|value| self.test.holds(value)),
+            name => return in_claims(facts.user, name),
         };
         text.is_some_and(|text| self.test.holds_for_text(text))
     }
@@ -218,13 +232,15 @@ mod tests {
             "a.b": "whole",
             "a": { "b": "nested" },
         });
+        let token = json!({ "sub": "ada", "amr": ["pwd", "otp"], "org": { "id": 7 }, "level": 9 });
         let policy = Policy {
             auth: Auth::Session,
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             rules: rules
                 .iter()
                 .map(|(claim, test)| Rule {
-                    claim: (*claim).to_owned(),
+                    of_token: claim.starts_with("token."),
+                    claim: claim.strip_prefix("token.").unwrap_or(claim).to_owned(),
                     test: test.clone(),
                 })
                 .collect(),
@@ -235,6 +251,7 @@ mod tests {
             issuer: "https://idp.example",
             acr: Some("mfa"),
             user: user.as_object().unwrap(),
+            token: token.as_object(),
         };
         policy.check(&facts).is_ok()
     }
@@ -267,6 +284,9 @@ mod tests {
             ("iss", Test::Equals(text("https://idp.example"))),
             ("acr", Test::AnyOf(vec![text("x"), text("mfa")])),
             ("sub", Test::AnyOf(vec![text("bob"), text("ada")])),
+            ("token.amr", Test::Contains(vec![text("otp")])),
+            ("token.org.id", Test::Equals(text("7"))),
+            ("token.level", Test::Equals(text("9"))),
             ("roles", Test::AnyOf(vec![text("x"), text("admin")])),
             ("roles", Test::Contains(vec![text("admin")])),
             ("roles", Test::Contains(vec![text("admin"), text("7")])),
@@ -292,6 +312,11 @@ mod tests {
             ("realm_access", Test::Contains(vec![text("user")])),
             ("realm_access.roles.x", Test::Equals(text("user"))),
             ("acr", Test::Equals(text("pwd"))),
+            // Only of the token, and only of the person.
+            ("token.roles", Test::Contains(vec![text("admin")])),
+            ("token.level", Test::Equals(text("3"))),
+            ("amr", Test::Contains(vec![text("otp")])),
+            ("token.acr", Test::Equals(text("mfa"))),
         ] {
             assert!(!check(&[], &[(claim, test.clone())]), "{claim} {test:?}");
         }

@@ -46,7 +46,7 @@ fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// What the server said about stream 1 or the connection.
+/// The server's reaction to stream 1 or the connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     /// It answered. Whether with 200, the first field of the static table.

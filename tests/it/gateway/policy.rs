@@ -13,6 +13,8 @@ routes:
   - { id: scoped, path: /scoped, target_service: api, preserve_path: true, required_scopes: [openid] }
   - { id: beyond, path: /beyond, target_service: api, preserve_path: true, required_scopes: [openid, orders.write] }
   - { id: admins, path: /admins, target_service: api, preserve_path: true, require: [{ claim: roles, contains: admin }] }
+  - { id: token, path: /token, target_service: api, preserve_path: true, require: [{ claim: token.aud, any_of: [bff-server] }] }
+  - { id: other, path: /other, target_service: api, preserve_path: true, require: [{ claim: token.aud, any_of: [other] }] }
   - { id: hook, path: /hook, target_service: api, preserve_path: true, auth: none, csrf: false, methods: [POST] }
   - { id: cached, path: /cached, target_service: api, preserve_path: true, cache_control: "max-age=60" }
   - { id: stream, path: /stream, target_service: api, preserve_path: true, streaming: true }
@@ -115,4 +117,18 @@ async fn answers_are_cached_as_the_route_says() {
     assert_eq!(reply.header("cache-control"), Some("private, max-age=60"));
     let reply = ada.get("/stream").await;
     assert_eq!(reply.header("x-accel-buffering"), Some("no"));
+}
+
+/// The session keeps the ID token, whose claims are more than those of the person.
+#[tokio::test]
+async fn a_rule_may_ask_for_a_claim_of_the_id_token() {
+    let stack = stack().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    assert_eq!(ada.get("/token").await.status, StatusCode::OK);
+    assert_eq!(
+        ada.get("/other").await.refusal(),
+        (403, "claim_required".to_owned())
+    );
+    assert_eq!(stack.api.calls().len(), 1);
 }

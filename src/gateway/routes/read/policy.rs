@@ -12,7 +12,7 @@ use crate::yaml::{Node, Value};
 /// Longer lists are a mistake.
 const MAX_RULES: usize = 64;
 
-/// Claims that speak of a token or a login. A session does not keep them.
+/// Claims that speak of a token or a login. They are none of the person.
 const NOT_KEPT: [&str; 15] = [
     "aud",
     "exp",
@@ -178,11 +178,15 @@ impl Reader<'_> {
             return None;
         };
         let (node, claim) = claim?;
-        if claim.is_empty() || NOT_KEPT.contains(&claim) {
+        let (of_token, claim) = match claim.strip_prefix("token.") {
+            Some(claim) => (true, claim),
+            None => (false, claim),
+        };
+        if claim.is_empty() || !of_token && NOT_KEPT.contains(&claim) {
             self.mistake(
                 node.at(),
                 format!("{what} names the claim {}, which no session keeps", shown(claim)),
-                "name a claim about the person, or iss or acr",
+                "name a claim about the person, or iss or acr, or write token.NAME for a claim of the ID token",
             );
             return None;
         }
@@ -194,6 +198,7 @@ impl Reader<'_> {
         };
         Some(Rule {
             claim: claim.to_owned(),
+            of_token,
             test,
         })
     }

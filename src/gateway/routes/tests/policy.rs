@@ -60,6 +60,10 @@ fn each_mistake_in_a_policy_is_named_with_its_fix() {
         ),
         ("require: [{ claim: '', equals: a }]", "which no session keeps"),
         (
+            "require: [{ claim: token., equals: a }]",
+            "which no session keeps",
+        ),
+        (
             "require: [{ claim: roles, equals: [a] }]",
             "equals of a rule of route `a` is a list",
         ),
@@ -109,6 +113,7 @@ fn each_key_of_a_policy_is_read() {
         "csrf: true",
         "required_scopes: [orders.read, 'https://a.example/x']",
         "require: [{ claim: roles, contains: admin }, { claim: level, any_of: [1, 2] }, { claim: email_verified, equals: true }]",
+        "require: [{ claim: token.amr, contains: otp }]",
         "cache_control: 'private, max-age=60'",
         "auth: none, cache_control: 'public, max-age=60, stale-while-revalidate=5'",
         "streaming: true",
