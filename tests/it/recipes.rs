@@ -155,7 +155,7 @@ fn every_attack_has_a_row_and_tests() {
     }
     assert_eq!(rows, (1..=ATTACKS).collect::<Vec<_>>());
     let sources = ["src", "tests", "devstack"].map(|folder| sources(&root().join(folder)).concat());
-    for name in sources.concat().split("fn attack_").skip(1) {
+    for name in sources.concat().split(concat!("fn ", "attack_")).skip(1) {
         let name = name.split('(').next().unwrap();
         let number = name.split('_').next().unwrap().parse::<usize>();
         assert!(

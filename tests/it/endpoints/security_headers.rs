@@ -71,7 +71,6 @@ async fn nothing_of_ours_is_taken_for_another_type() {
         "/auth/callback?state=x&code=y",
         "/auth/logout",
         "/auth/logged-out",
-        "/api/x",
         "/public//x",
         "/nothing",
         "/",

@@ -49,7 +49,7 @@ fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
 /// The server's reaction to stream 1 or the connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
-    /// It answered. Whether with 200, the first field of the static table.
+    /// It answered, perhaps with 200.
     Answer {
         ok: bool,
     },
@@ -57,6 +57,11 @@ enum Said {
     /// With its error code.
     GoAway(u32),
     Closed,
+}
+
+/// Whether a block of fields begins with `:status: 200` of the static table (RFC 7541), after updates of the table's size.
+fn is_ok(block: &[u8]) -> bool {
+    block.iter().find(|byte| **byte & 0xe0 != 0x20) == Some(&0x88)
 }
 
 /// Sends `bytes` after the preface, and reads until the server has said something about them.
@@ -80,11 +85,7 @@ async fn http2(server: SocketAddr, bytes: Vec<u8>) -> Said {
             break Said::Closed;
         }
         match head[3] {
-            HEADERS => {
-                break Said::Answer {
-                    ok: payload.contains(&0x88),
-                };
-            }
+            HEADERS => break Said::Answer { ok: is_ok(&payload) },
             RST_STREAM => break Said::Reset,
             GOAWAY => {
                 let code = u32::from_be_bytes(payload[4..8].try_into().unwrap());
@@ -385,7 +386,12 @@ async fn answers_without_end_before_their_body_are_given_up() {
             .await;
         let nobody = stack.browser();
         let call = tokio::spawn(async move { nobody.get("/api/x").await });
-        let reply = stack.advance_until_done(call).await;
+        // The time stands still: only interim answers may take as long as they like.
+        let reply = if refusal.0 == 504 {
+            stack.advance_until_done(call).await
+        } else {
+            call.await.unwrap()
+        };
         assert_eq!(reply.refusal(), (refusal.0, refusal.1.to_owned()), "{url}");
         assert_eq!(stack.browser().get("/health/live").await.status, StatusCode::OK);
     }
@@ -419,10 +425,13 @@ async fn a_length_that_is_a_lie_spoils_no_other_answer() {
         .start()
         .await;
     let nobody = stack.browser();
-    let get = async || nobody.request(http::Method::GET, "/api/x").send().await.unwrap();
+    let get = async || nobody.request(http::Method::GET, "/api/x").send().await;
     for _ in 0..2 {
-        assert!(get().await.bytes().await.is_err());
-        let answer = get().await;
+        // It may break off before its head is out.
+        if let Ok(answer) = get().await {
+            assert!(answer.bytes().await.is_err());
+        }
+        let answer = get().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.text().await.unwrap(), "long");
     }
