@@ -34,6 +34,7 @@ use parking_lot::RwLock;
 use self::{body::Download, upload::Upload};
 use crate::{
     clock::SharedClock,
+    credential::Credential,
     proxy::Proxies,
     random::{SharedRandom, SystemRandom},
     tls::SystemRoots,
@@ -86,9 +87,9 @@ pub struct Options {
 
 /// The additions to a call.
 pub struct Outgoing<'a> {
-    /// The value of `Authorization`. A route that needs a session sends nothing without it; a route without sessions
+    /// The caller's credential. A route that needs a session sends nothing without it; a route without sessions
     /// never sends it.
-    pub credential: Option<HeaderValue>,
+    pub credential: Option<Credential>,
     /// The cookies that the API may see: the caller has taken its own out.
     pub cookies: Option<HeaderValue>,
     /// Who called.

@@ -12,7 +12,7 @@
 //! | 5 | [`login`], [`tokens`], [`registration`] |
 //! | 4 | [`oidc`] |
 //! | 3 | [`session`], [`keys`], [`outbound`], [`limits`] |
-//! | 2 | [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
+//! | 2 | [`credential`], [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
 //! | 1 | [`access`], [`clock`], [`duration`], [`size`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
 //! | 0 | [`diagnostic`] |
 
@@ -22,6 +22,7 @@ pub mod app;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod credential;
 pub mod diagnostic;
 pub mod duration;
 pub mod expand;

@@ -16,7 +16,6 @@ mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderValue;
 use tokio::sync::Semaphore;
 
 pub use self::fate::table as session_fates;
@@ -28,6 +27,7 @@ use self::{
 };
 use crate::{
     clock::{SharedClock, timeout},
+    credential::Credential,
     instruments::Instruments,
     oidc::RelyingParty,
     random::SharedRandom,
@@ -86,12 +86,6 @@ struct Inner {
     /// Over all refreshes of this process.
     breaker: Breaker,
     revocations: Revocations,
-}
-
-/// The credential for an API: the header field that names the caller.
-#[derive(Clone)]
-pub struct Credential {
-    authorization: HeaderValue,
 }
 
 /// Why there is no credential for a call.
@@ -168,7 +162,7 @@ impl Tokens {
         let inner = &self.inner;
         let tokens = &stored.session.tokens;
         if tokens.access_is_fresh(inner.clock.now()) {
-            return Credential::bearer(&tokens.access);
+            return of_token(&tokens.access);
         }
         let outcome = if tokens.refresh_token().is_some() {
             let flight = self.fly(*key, &stored.session);
@@ -200,33 +194,17 @@ impl Tokens {
 
     fn while_valid(&self, session: &Session, pause: Duration) -> Result<Credential, CredentialError> {
         if session.tokens.access_is_valid(self.inner.clock.now()) {
-            Credential::bearer(&session.tokens.access)
+            of_token(&session.tokens.access)
         } else {
             Err(CredentialError::Pending(pause.max(Duration::from_secs(1))))
         }
     }
 }
 
-// === impl Credential ===
-
-impl Credential {
-    fn bearer(token: &AccessToken) -> Result<Self, CredentialError> {
-        // A token that is not a header value was refused on arrival, so this does not happen.
-        let authorization = token.authorization().ok_or(CredentialError::Ended)?.clone();
-        Ok(Self { authorization })
-    }
-
-    /// The value of `Authorization` (RFC 6750 section 2.1), marked as sensitive.
-    #[must_use]
-    pub fn into_authorization(self) -> HeaderValue {
-        self.authorization
-    }
-}
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credential")
-    }
+fn of_token(token: &AccessToken) -> Result<Credential, CredentialError> {
+    // A token that is not a header value was refused on arrival, so this does not happen.
+    let authorization = token.authorization().ok_or(CredentialError::Ended)?;
+    Ok(Credential::bearer(authorization.clone()))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     clock::{self, Elapsed, Timestamp},
+    credential::Credential,
     head,
     proxy::Proxy,
 };
@@ -224,8 +225,8 @@ impl Call<'_> {
     /// # Errors
     ///
     /// [`GatewayError`], as of [`send`](Self::send).
-    pub async fn send_again(&mut self, credential: HeaderValue) -> Result<Response<Body>, GatewayError> {
-        self.headers.insert(header::AUTHORIZATION, credential);
+    pub async fn send_again(&mut self, credential: &Credential) -> Result<Response<Body>, GatewayError> {
+        credential.apply(&mut self.headers);
         self.send().await
     }
 

@@ -20,6 +20,7 @@ use http::{
 
 use self::identity::is_claim_of_identity;
 use super::{Auth, ClientInfo};
+use crate::credential::Credential;
 
 pub(super) use self::{
     names::Names,
@@ -42,8 +43,8 @@ const ADDED: usize = 7;
 
 /// The gateway's additions to a request.
 pub(super) struct Additions<'a> {
-    /// The value of `Authorization`; only for a route with a session.
-    pub(super) credential: Option<HeaderValue>,
+    /// Only for a route with a session.
+    pub(super) credential: Option<Credential>,
     /// The application's own cookies.
     pub(super) cookies: Option<HeaderValue>,
     pub(super) client: &'a ClientInfo,
@@ -81,7 +82,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules
         && let Some(credential) = additions.credential
     {
         // Replaces: there is one `Authorization`, and it is ours.
-        headers.insert(header::AUTHORIZATION, credential);
+        credential.apply(headers);
     }
     if let Some(cookies) = additions.cookies
         && !rules.remove.contains(header::COOKIE.as_str())

@@ -15,7 +15,10 @@ use tokio::{
 };
 
 use super::{Auth, ClientInfo, Found, Gateway, GatewayError, NormalPath, Options, Outgoing, Proto, Routes};
-use crate::clock::{SharedClock, SystemClock};
+use crate::{
+    clock::{SharedClock, SystemClock},
+    credential::Credential,
+};
 
 /// A request as a service received it.
 #[derive(Clone, Debug)]
@@ -150,8 +153,8 @@ pub(super) fn client() -> ClientInfo {
     }
 }
 
-pub(super) fn credential() -> HeaderValue {
-    HeaderValue::from_static("Bearer our-token")
+pub(super) fn credential() -> Credential {
+    Credential::bearer(HeaderValue::from_static("Bearer our-token"))
 }
 
 /// The additions to a logged-in person's call.

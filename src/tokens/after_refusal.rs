@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use http::HeaderValue;
 use parking_lot::Mutex;
 
-use super::{Credential, CredentialError, Tokens, flights::Outcome};
+use super::{CredentialError, Tokens, flights::Outcome, of_token};
 use crate::{
     clock::{Timestamp, timeout},
+    credential::Credential,
     session::SessionKey,
 };
 
@@ -38,13 +38,13 @@ impl Tokens {
     pub async fn after_refusal(
         &self,
         key: &SessionKey,
-        refused: &HeaderValue,
+        refused: &Credential,
     ) -> Result<Option<Credential>, CredentialError> {
         let inner = &self.inner;
         let current = inner.sessions.get(key).await?.ok_or(CredentialError::Ended)?;
         let tokens = &current.session.tokens;
         let now = inner.clock.now();
-        if tokens.access.authorization() != Some(refused) {
+        if !refused.is(tokens.access.authorization()) {
             return self.if_valid(&current.session);
         }
         let is_young = now.duration_since(tokens.access_obtained_at) < MIN_AGE;
@@ -69,7 +69,7 @@ impl Tokens {
     async fn other_than(
         &self,
         key: &SessionKey,
-        refused: &HeaderValue,
+        refused: &Credential,
     ) -> Result<Option<Credential>, CredentialError> {
         let current = self
             .inner
@@ -77,7 +77,7 @@ impl Tokens {
             .get(key)
             .await?
             .ok_or(CredentialError::Ended)?;
-        if current.session.tokens.access.authorization() == Some(refused) {
+        if refused.is(current.session.tokens.access.authorization()) {
             return Ok(None);
         }
         self.if_valid(&current.session)
@@ -86,7 +86,7 @@ impl Tokens {
     fn if_valid(&self, session: &crate::session::Session) -> Result<Option<Credential>, CredentialError> {
         let tokens = &session.tokens;
         let is_valid = tokens.access_is_valid(self.inner.clock.now());
-        is_valid.then(|| Credential::bearer(&tokens.access)).transpose()
+        is_valid.then(|| of_token(&tokens.access)).transpose()
     }
 }
 

@@ -32,6 +32,7 @@ use super::{
     way_in::{self, Page},
 };
 use crate::{
+    credential::Credential,
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
         SessionEnd, Table, Upgrade,
@@ -159,7 +160,7 @@ async fn pass_on(
     matched: Match<'_>,
     mut request: Request,
     caller: Option<&Caller>,
-    credential: Option<HeaderValue>,
+    credential: Option<Credential>,
 ) -> Result<Response, Problem> {
     let keep_set_cookie = |cookie: &HeaderValue| !web.cookies.drops_ours(cookie);
     let tunnel = web_socket::attended(web, matched.route, &mut request, caller)?;
@@ -216,9 +217,9 @@ impl Web {
     async fn credential_and_renewal(
         &self,
         caller: &Caller,
-    ) -> Result<Option<(Result<Option<HeaderValue>, Problem>, Option<Renewal>)>, Problem> {
+    ) -> Result<Option<(Result<Option<Credential>, Problem>, Option<Renewal>)>, Problem> {
         let credential = match self.tokens.credential(&caller.key, &caller.stored).await {
-            Ok(credential) => Ok(Some(credential.into_authorization())),
+            Ok(credential) => Ok(Some(credential)),
             Err(error @ CredentialError::Pending(_)) => Err(error.into()),
             Err(CredentialError::Ended) => return Ok(None),
             Err(error) => return Err(error.into()),

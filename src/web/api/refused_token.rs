@@ -1,27 +1,27 @@
 //! An API that refuses a token which has not expired: revoked, or signed with a key that it no longer knows.
 
 use axum::{body::Body, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 
 use super::{
     super::{Web, caller::Caller, problem::Problem},
     challenge::Challenge,
 };
-use crate::{gateway::Call, tokens::CredentialError};
+use crate::{credential::Credential, gateway::Call, tokens::CredentialError};
 
 /// The answer to `call` after `answer` has refused its token: that of the same call with a renewed token, or `answer`
 /// itself if there is no new token or the body cannot be sent again. A call is repeated at most once.
 pub(super) async fn again(
     web: &Web,
     caller: &Caller,
-    refused: &HeaderValue,
+    refused: &Credential,
     mut call: Call<'_>,
     answer: Response<Body>,
 ) -> Result<Response<Body>, Problem> {
     match web.tokens.after_refusal(&caller.key, refused).await {
         Ok(Some(credential)) if call.can_be_repeated() => {
             drop(answer);
-            Ok(call.send_again(credential.into_authorization()).await?)
+            Ok(call.send_again(&credential).await?)
         }
         Ok(_) | Err(CredentialError::Pending(_)) => Ok(answer),
         Err(error @ (CredentialError::Ended | CredentialError::Store(_))) => Err(error.into()),
@@ -42,7 +42,7 @@ fn says_invalid_token(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::header::WWW_AUTHENTICATE;
+    use http::{HeaderValue, header::WWW_AUTHENTICATE};
 
     use super::*;
 

@@ -8,7 +8,7 @@ mod call;
 mod identity;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION, request::Parts};
+use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 
 pub(in super::super) use self::asked::is_path;
 use self::{asked::Asked, call::Call};
@@ -126,9 +126,7 @@ pub(in super::super) async fn handle(
             Err(CredentialError::Ended) => return without_session(Absent::Nobody),
             other => other?,
         };
-        response
-            .headers_mut()
-            .insert(AUTHORIZATION, credential.into_authorization());
+        credential.apply(response.headers_mut());
     }
     Ok(response)
 }

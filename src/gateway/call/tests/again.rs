@@ -1,7 +1,7 @@
 //! Repeated calls: the connection of the first attempt was closing.
 
 use super::*;
-use crate::{gateway::Around, tls::testing};
+use crate::{credential::Credential, gateway::Around, tls::testing};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -172,9 +172,8 @@ async fn a_call_can_be_sent_again_with_another_credential() {
     let mut call = gateway.call(&table, matched, request, logged_in()).unwrap();
     call.send().await.unwrap();
     assert!(call.can_be_repeated());
-    call.send_again(HeaderValue::from_static("Bearer another"))
-        .await
-        .unwrap();
+    let another = Credential::bearer(HeaderValue::from_static("Bearer another"));
+    call.send_again(&another).await.unwrap();
     let seen = api.seen();
     assert_eq!(seen[0].headers["authorization"], "Bearer our-token");
     assert_eq!(seen[1].headers["authorization"], "Bearer another");
