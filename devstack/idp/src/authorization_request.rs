@@ -18,6 +18,8 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) prompt: BTreeSet<Prompt>,
     pub(crate) max_age: Option<u64>,
     pub(crate) login_hint: Option<String>,
+    /// RFC 8707, section 2.1.
+    pub(crate) resources: Vec<String>,
 }
 
 /// OpenID Connect Core 3.1.2.1, `prompt`.
@@ -63,7 +65,13 @@ impl Prompt {
 
 impl AuthorizationRequest {
     /// Checks the parameters for a known client. `pkce` says whether its profile requires PKCE.
-    pub(crate) fn validate(params: &Params, client: &Client, pkce: bool) -> Result<Self, RequestError> {
+    /// `resources` are the APIs that the request may name.
+    pub(crate) fn validate(
+        params: &Params,
+        client: &Client,
+        pkce: bool,
+        resources: &[String],
+    ) -> Result<Self, RequestError> {
         let redirect_uri = params
             .get("redirect_uri")
             .ok_or_else(|| RequestError::Untrusted("redirect_uri is missing".to_owned()))?;
@@ -120,6 +128,12 @@ impl AuthorizationRequest {
             Some(Ok(seconds)) => Some(seconds),
             Some(Err(_)) => return Err(refuse("invalid_request", "max_age is not a number of seconds")),
         };
+        if params
+            .all("resource")
+            .any(|asked| !resources.iter().any(|known| known == asked))
+        {
+            return Err(refuse("invalid_target", "resource is not known"));
+        }
         let scope = scopes(params, client).map_err(|text| refuse("invalid_scope", &text))?;
         Ok(Self {
             client_id: client.client_id.clone(),
@@ -131,6 +145,7 @@ impl AuthorizationRequest {
             prompt,
             max_age,
             login_hint: params.get("login_hint").map(str::to_owned),
+            resources: params.all("resource").map(str::to_owned).collect(),
         })
     }
 

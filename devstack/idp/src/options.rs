@@ -46,6 +46,8 @@ pub struct Options {
     pub id_token_lifetime: Duration,
     /// `aud` of access tokens.
     pub audience: String,
+    /// Other APIs for which tokens can be asked, by their `aud` (RFC 8693, RFC 8707).
+    pub resources: Vec<String>,
 }
 
 /// `dcr_config.yaml`.
@@ -173,6 +175,7 @@ impl Options {
             refresh_token_lifetime: Duration::from_hours(8),
             id_token_lifetime: Duration::from_mins(5),
             audience: "sample-api".to_owned(),
+            resources: Vec::new(),
         }
     }
 

@@ -84,6 +84,7 @@ pub(crate) struct Provider {
     base_path: String,
     secure: bool,
     audience: String,
+    resources: Vec<String>,
     admin_token: Secret,
     clock: Clock,
     dcr: Mutex<DcrConfig>,
@@ -131,6 +132,7 @@ impl Provider {
             secure: url.scheme() == "https",
             issuer: options.issuer,
             audience: options.audience,
+            resources: options.resources,
             admin_token: options.admin_token,
             key_source: KeySource::new(Arc::clone(&options.clock))?,
             sender: Sender::new()?,
@@ -166,6 +168,11 @@ impl Provider {
 
     pub(crate) fn audience(&self) -> &str {
         &self.audience
+    }
+
+    /// The other APIs for which tokens can be asked.
+    pub(crate) fn resources(&self) -> &[String] {
+        &self.resources
     }
 
     pub(crate) fn is_admin(&self, token: &str) -> bool {

@@ -7,6 +7,7 @@ use crate::{
     client::{AuthMethod, Client},
     client_auth::{SIGNING_ALGS, keys},
     options::DcrConfig,
+    web::api_tokens::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE},
 };
 
 mod uris;
@@ -14,7 +15,12 @@ mod uris;
 /// Algorithms that ID tokens can be signed with.
 pub(crate) const ID_TOKEN_ALGS: [&str; 2] = ["RS256", "ES256"];
 
-const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
+pub(crate) const GRANT_TYPES: [&str; 4] = [
+    "authorization_code",
+    "refresh_token",
+    CLIENT_CREDENTIALS,
+    TOKEN_EXCHANGE,
+];
 const MAX_TEXT: usize = 1024;
 
 /// Client metadata as received. Unknown members are ignored, as in RFC 7591.

@@ -29,6 +29,8 @@ pub(crate) struct Issue<'a> {
     /// The scopes of this answer; a refresh may ask for fewer than were granted.
     pub(crate) scope: &'a [String],
     pub(crate) nonce: Option<&'a str>,
+    /// `aud` of the access token, if it is not the usual one.
+    pub(crate) audience: Option<&'a str>,
     pub(crate) refreshed: bool,
 }
 
@@ -48,7 +50,7 @@ impl Issue<'_> {
         let claims = object(json!({
             "iss": provider.issuer(),
             "sub": self.user.sub,
-            "aud": provider.audience(),
+            "aud": self.audience.unwrap_or(provider.audience()),
             "client_id": self.client.client_id,
             "exp": now + expires_in,
             "iat": now,
@@ -65,7 +67,7 @@ impl Issue<'_> {
             .state()
             .kept
             .grants
-            .note_access(&jti, self.grant, now + expires_in, now);
+            .note_access(&jti, &self.grant.id, now + expires_in, now);
         Ok(AccessToken { token, expires_in })
     }
 

@@ -11,6 +11,7 @@ use crate::provider::Provider;
 
 mod admin_iat;
 mod admin_token;
+pub(crate) mod api_tokens;
 mod authorize;
 mod bearer;
 mod consent;

@@ -31,7 +31,12 @@ fn request(change: &[(&str, &str)]) -> Result<AuthorizationRequest, RequestError
         pairs.push((name, value));
     }
     let body = Serializer::new(String::new()).extend_pairs(pairs).finish();
-    AuthorizationRequest::validate(&Params::parse(body.as_bytes()).unwrap(), &client(), true)
+    AuthorizationRequest::validate(
+        &Params::parse(body.as_bytes()).unwrap(),
+        &client(),
+        true,
+        &["https://orders.example".to_owned()],
+    )
 }
 
 #[test]

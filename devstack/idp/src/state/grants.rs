@@ -19,6 +19,9 @@ pub(crate) struct Grant {
     pub(crate) auth_time: u64,
     pub(crate) scope: Vec<String>,
     pub(crate) expires_at: u64,
+    /// The APIs for which the refresh token may ask for tokens.
+    #[serde(default)]
+    pub(crate) resources: Vec<String>,
     revoked: bool,
 }
 
@@ -138,6 +141,7 @@ impl Grants {
             auth_time: code.auth_time,
             scope: code.scope.clone(),
             expires_at,
+            resources: code.request.resources.clone(),
             revoked: false,
         };
         self.by_id.insert(id, grant.clone(), expires_at, now);
@@ -194,12 +198,18 @@ impl Grants {
     }
 
     /// Remembers an access token, so that it can be revoked before it ends.
-    pub(crate) fn note_access(&mut self, jti: &str, grant: &Grant, expires_at: u64, now: u64) {
+    pub(crate) fn note_access(&mut self, jti: &str, grant: &str, expires_at: u64, now: u64) {
         let token = AccessToken {
-            grant: grant.id.clone(),
+            grant: grant.to_owned(),
             revoked: false,
         };
         self.access.insert(jti.to_owned(), token, expires_at, now);
+    }
+
+    /// The grant that an access token ends with.
+    pub(crate) fn grant_of_access(&self, jti: &str) -> Option<String> {
+        // Time 0: whether it has ended is another question.
+        self.access.get(jti, 0).map(|token| token.grant.clone())
     }
 
     pub(crate) fn is_access_live(&self, jti: &str, now: u64) -> bool {
@@ -305,7 +315,7 @@ mod tests {
         let (mut grants, raw) = grants();
         let (_, grant) = grants.redeem(&raw, "bff", 1000, 11).unwrap();
         let refresh = grants.issue_refresh(&grant, 11);
-        grants.note_access("a", &grant, 71, 11);
+        grants.note_access("a", &grant.id, 71, 11);
         assert!(grants.is_refresh_live(&refresh, 12) && grants.is_access_live("a", 12));
         assert_eq!(
             grants.redeem(&raw, "bff", 1000, 100).unwrap_err(),

@@ -56,7 +56,12 @@ fn resolve(provider: &Provider, params: &Params) -> Result<(Client, Authorizatio
         .client(client_id)
         .ok_or_else(|| untrusted("the client is not known"))?;
     let Some(request_uri) = params.get("request_uri") else {
-        let request = AuthorizationRequest::validate(params, &client, provider.requires_pkce(&client))?;
+        let request = AuthorizationRequest::validate(
+            params,
+            &client,
+            provider.requires_pkce(&client),
+            provider.resources(),
+        )?;
         return Ok((client, request));
     };
     // RFC 9126, section 4: the first request uses it up. Other parameters beside it do not count.

@@ -9,8 +9,12 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use crate::{
-    authorization_request::Prompt, client::AuthMethod, client_auth::SIGNING_ALGS, provider::Provider,
-    registration::ID_TOKEN_ALGS, tokens::ACR,
+    authorization_request::Prompt,
+    client::AuthMethod,
+    client_auth::SIGNING_ALGS,
+    provider::Provider,
+    registration::{GRANT_TYPES, ID_TOKEN_ALGS},
+    tokens::ACR,
 };
 
 pub(crate) async fn get(State(provider): Shared) -> Response {
@@ -41,7 +45,8 @@ fn document(provider: &Provider) -> Value {
         "scopes_supported": provider.dcr().policy.allowed_scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": GRANT_TYPES,
+        "protected_resources": provider.resources(),
         "subject_types_supported": ["public"],
         "acr_values_supported": [ACR],
         "prompt_values_supported": Prompt::VALUES,

@@ -63,7 +63,12 @@ pub(crate) async fn post(
     if params.get("request_uri").is_some() {
         return Err(ParError::RequestUri);
     }
-    let request = AuthorizationRequest::validate(&params, &client, provider.requires_pkce(&client))?;
+    let request = AuthorizationRequest::validate(
+        &params,
+        &client,
+        provider.requires_pkce(&client),
+        provider.resources(),
+    )?;
     let request_uri = format!("urn:ietf:params:oauth:request_uri:{}", random::token());
     let now = provider.now();
     provider

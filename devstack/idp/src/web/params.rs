@@ -33,7 +33,9 @@ impl Params {
             if params.pairs.len() == MAX_PARAMS {
                 return Err(ParamsError::TooMany);
             }
-            if params.pairs.iter().any(|(known, _)| *known == name) && params.duplicate.is_none() {
+            // RFC 8707, section 2: the one parameter that may repeat.
+            let is_known = name != "resource" && params.pairs.iter().any(|(known, _)| *known == name);
+            if is_known && params.duplicate.is_none() {
                 params.duplicate = Some(name.to_string());
             }
             params.pairs.push((name.into_owned(), value.into_owned()));
@@ -75,6 +77,12 @@ impl Params {
         found
             .map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
+    }
+
+    /// All values of a parameter that may repeat.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let found = self.pairs.iter().filter(move |(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     /// The first duplicate parameter.

@@ -13,6 +13,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     Shared,
+    api_tokens::{self, CLIENT_CREDENTIALS, TOKEN_EXCHANGE},
     error::{OauthError, json_response},
     params::{Params, ParamsError},
 };
@@ -47,6 +48,10 @@ pub(crate) enum TokenError {
     Scope,
     #[error("the person is not known any more")]
     Person,
+    #[error("{0}")]
+    Target(&'static str),
+    #[error("{0}")]
+    Exchange(&'static str),
     #[error(transparent)]
     Key(#[from] KeyError),
 }
@@ -58,13 +63,16 @@ impl IntoResponse for TokenError {
         let text = self.to_string();
         match self {
             Self::Client(error) => OauthError::from(error),
-            Self::Params(_) | Self::Missing(_) => OauthError::bad_request("invalid_request", text),
+            Self::Params(_) | Self::Missing(_) | Self::Exchange(_) => {
+                OauthError::bad_request("invalid_request", text)
+            }
             Self::UnsupportedGrantType => OauthError::bad_request("unsupported_grant_type", text),
             Self::UnauthorizedClient(_) => OauthError::bad_request("unauthorized_client", text),
             Self::Grant(..) | Self::Mismatch(_) | Self::Person => {
                 OauthError::bad_request("invalid_grant", text)
             }
             Self::Scope => OauthError::bad_request("invalid_scope", text),
+            Self::Target(_) => OauthError::bad_request("invalid_target", text),
             Self::Key(error) => {
                 tracing::error!(%error, "a token could not be signed");
                 OauthError::internal()
@@ -85,6 +93,8 @@ pub(crate) async fn post(
         None => Err(TokenError::Missing("grant_type")),
         Some("authorization_code") => redeem_code(&provider, &client, &params),
         Some("refresh_token") => refresh(&provider, &client, &params),
+        Some(CLIENT_CREDENTIALS) => api_tokens::client_credentials(&provider, &client, &params),
+        Some(TOKEN_EXCHANGE) => api_tokens::exchange(&provider, &client, &params),
         Some(_) => Err(TokenError::UnsupportedGrantType),
     }?;
     let mut answer = Value::Object(answer);
@@ -118,6 +128,7 @@ fn redeem_code(
         grant: &grant,
         scope: &code.scope,
         nonce: code.request.nonce.as_deref(),
+        audience: None,
         refreshed: false,
     };
     let mut answer = answer(provider, &issue, true)?;
@@ -136,6 +147,7 @@ fn refresh(provider: &Provider, client: &Client, params: &Params) -> Result<Map<
     let raw = params
         .get("refresh_token")
         .ok_or(TokenError::Missing("refresh_token"))?;
+    let audience = api_tokens::single(params, "resource")?;
     let now = provider.now();
     let switches = provider.switches();
     let (grant, scope, user, next) = {
@@ -143,6 +155,10 @@ fn refresh(provider: &Provider, client: &Client, params: &Params) -> Result<Map<
         let mut state = provider.state();
         let checked = state.kept.grants.check_refresh(raw, &client.client_id, now);
         let grant = checked.map_err(|error| TokenError::Grant("refresh token", error))?;
+        // RFC 8707, section 2.2: of what was granted.
+        if audience.is_some_and(|audience| !grant.resources.iter().any(|granted| granted == audience)) {
+            return Err(TokenError::Target("resource was not granted"));
+        }
         let scope = narrowed(&grant.scope, params.get("scope"))?;
         let user = state.user(&grant.sub).cloned().ok_or(TokenError::Person)?;
         let next = switches
@@ -156,6 +172,7 @@ fn refresh(provider: &Provider, client: &Client, params: &Params) -> Result<Map<
         grant: &grant,
         scope: &scope,
         nonce: None,
+        audience,
         refreshed: true,
     };
     let mut answer = answer(provider, &issue, switches.id_token_on_refresh)?;

@@ -69,7 +69,10 @@ pub(crate) async fn post(
 
 fn userinfo(provider: &Provider, token: Option<&str>) -> Result<Response, UserInfoError> {
     let token = token.ok_or(UserInfoError::NoToken)?;
-    let token = live_access_token(provider, token).ok_or(UserInfoError::BadToken)?;
+    // A token for another API is for no one else.
+    let token = live_access_token(provider, token)
+        .filter(|token| token.claim_str("aud") == Some(provider.audience()))
+        .ok_or(UserInfoError::BadToken)?;
     let scope: Vec<String> = token
         .claim_str("scope")
         .unwrap_or_default()
@@ -91,7 +94,7 @@ fn userinfo(provider: &Provider, token: Option<&str>) -> Result<Response, UserIn
 }
 
 /// One of our access tokens (RFC 9068, section 4) that is neither expired nor revoked.
-fn live_access_token<'t>(provider: &Provider, token: &'t str) -> Option<Unverified<'t>> {
+pub(super) fn live_access_token<'t>(provider: &Provider, token: &'t str) -> Option<Unverified<'t>> {
     let token = Unverified::parse(token)?;
     let now = provider.now();
     let live = token.header_str("typ") == Some("at+jwt")
