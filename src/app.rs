@@ -6,6 +6,7 @@
 //! JWK Set → discovery → registration → ready. An IdP may fetch our keys while it registers us, and may be down when we
 //! start, so the first two never wait for the last ones.
 
+mod api_tokens;
 pub mod descriptors;
 mod discover;
 mod error;
@@ -176,7 +177,7 @@ impl App {
         );
         let registration = registering::registration(&config, &outbound, &keys, &ports, replicas.as_ref())
             .map(|registration| registration.asking(relying_party.clone()));
-        let (gateway, routes) = gateway(&config, &ports)?;
+        let (gateway, routes) = gateway(&config, &ports, &relying_party)?;
         let web = Web::new(Services {
             keys,
             health: health.clone(),
@@ -278,6 +279,7 @@ impl App {
             web: self.web.clone(),
             clock: Arc::clone(&self.ports.clock),
             asked: Arc::clone(&self.reload),
+            relying_party: self.relying_party.clone(),
         };
         work.spawn(reload.run(self.routes.take(), stop.clone()));
         let tokens = self.tokens.clone();
@@ -387,10 +389,15 @@ impl App {
 }
 
 /// The gateway to the APIs, and the text of its file; logs notes for the operator.
-fn gateway(config: &Config, ports: &Ports) -> Result<(Gateway, Option<String>), StartError> {
+fn gateway(
+    config: &Config,
+    ports: &Ports,
+    relying_party: &RelyingParty,
+) -> Result<(Gateway, Option<String>), StartError> {
     let text = routes::text(config)?;
     let (routes, warnings) = routes::parsed(config, text.as_deref(), ports.clock.wall())?;
     routes::tell(config, &routes, &warnings);
+    relying_party.ask_for(api_tokens::audiences(&routes));
     let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
     proxies::tell(config, &gateway);
     Ok((gateway, text))

@@ -1,4 +1,4 @@
-//! What a call to an API carries to name its caller, and which token that is.
+//! The credential of a call to an API, and the choice of its token.
 
 use std::{fmt, time::Duration};
 
@@ -42,7 +42,7 @@ pub struct TokenPolicy {
     pub mode: Mode,
     /// The logical name of the service.
     pub service: String,
-    /// What it is for.
+    /// The API that it is for.
     pub target: Target,
     /// How long it is used at most (`cache_ttl`).
     pub cache_ttl: Option<Duration>,
@@ -113,6 +113,19 @@ impl Mode {
 // === impl TokenPolicy ===
 
 impl TokenPolicy {
+    /// The policy for calls to `service`. Without an audience, the access token of the session goes along with the scope of the
+    /// login.
+    #[must_use]
+    pub fn new(mode: Mode, service: &str, target: Target, cache_ttl: Option<Duration>) -> Self {
+        let is_own = mode == Mode::SessionPassthrough && target.audience.is_none();
+        Self {
+            mode,
+            service: service.to_owned(),
+            target: if is_own { Target::default() } else { target },
+            cache_ttl,
+        }
+    }
+
     /// Whether the access token of the session itself goes along.
     #[must_use]
     pub const fn is_own_token(&self) -> bool {

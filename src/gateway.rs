@@ -45,7 +45,7 @@ pub use self::{
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
         Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, RateLimits, Route, Routes,
-        RoutesError, Service, Unauthenticated, WebSockets, same_host, schema as routes_schema,
+        RoutesError, Service, TokenDefaults, Unauthenticated, WebSockets, same_host, schema as routes_schema,
     },
     table::Table,
     tunnel::Stop,

@@ -15,6 +15,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod id_token;
+mod issuing;
 mod logout_token;
 mod member;
 mod par;
@@ -40,6 +41,7 @@ pub use self::{
     },
     error::{Blames, OAuthError},
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},
+    issuing::{CLIENT_CREDENTIALS, IssueError, Issued, ResourceIndicators, TOKEN_EXCHANGE, Way, is_resource},
     logout_token::{LogoutToken, LogoutTokenError},
     member::MemberError,
     par::PushedRequest,
@@ -74,6 +76,8 @@ pub struct Options {
     pub par: ParMode,
     /// Audiences that an ID token may list beside us (`OIDC_TRUSTED_AUDIENCES`); then `azp` has to name us.
     pub trusted_audiences: Vec<String>,
+    /// Whether requests for tokens name the API by a resource indicator.
+    pub resource_indicators: ResourceIndicators,
 }
 
 /// The maximum number of different warnings about the provider.
@@ -92,6 +96,8 @@ struct Shared {
     told: Told,
     user_info_failure: Mutex<Option<String>>,
     dating: dating::Dating,
+    /// Those of [`RelyingParty::ask_for`].
+    audiences: Mutex<Vec<String>>,
     client: ClientSlot,
     keys: Keys,
     clock: SharedClock,
@@ -113,6 +119,7 @@ impl Options {
             redate: true,
             par: ParMode::default(),
             trusted_audiences: Vec::new(),
+            resource_indicators: ResourceIndicators::default(),
         }
     }
 }
@@ -143,6 +150,7 @@ impl RelyingParty {
                 outbound,
                 told: Told::at_most(MAX_WARNINGS),
                 user_info_failure: Mutex::default(),
+                audiences: Mutex::default(),
                 dating: dating::Dating::default(),
                 client,
                 keys,

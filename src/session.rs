@@ -14,6 +14,7 @@ mod cookie;
 mod csrf;
 mod device;
 mod end;
+mod for_targets;
 mod id;
 mod limits;
 mod measures;
@@ -36,6 +37,7 @@ pub use self::{
     csrf::{csrf_token, csrf_token_matches},
     device::Device,
     end::{EndReason, Ended, Listener, PageEvent, Revocation, table as session_ends},
+    for_targets::{ForTarget, ForTargets},
     id::{SessionId, SessionKey, SessionRef},
     limits::{Lifespan, Limits},
     memo::Memo,

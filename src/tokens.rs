@@ -8,9 +8,11 @@ mod after_refusal;
 mod backoff;
 mod fate;
 mod flights;
+mod for_api;
 mod measures;
 mod refresh;
 mod revocations;
+mod service_tokens;
 mod uncertain;
 mod worker;
 
@@ -22,8 +24,10 @@ pub use self::fate::table as session_fates;
 use self::{
     after_refusal::Forced,
     flights::{Flights, Outcome},
+    for_api::{ForWhat, Landed},
     measures::Measures,
     revocations::Revocations,
+    service_tokens::ServiceTokens,
 };
 use crate::{
     clock::{SharedClock, timeout},
@@ -79,7 +83,10 @@ struct Inner {
     sessions: Sessions,
     clock: SharedClock,
     random: SharedRandom,
-    flights: Flights,
+    flights: Flights<SessionKey, Outcome>,
+    /// Of tokens of sessions for single APIs.
+    issues: Flights<ForWhat, Landed>,
+    service_tokens: ServiceTokens,
     forced: Forced,
     /// Closed when the server stops: no new task begins then.
     permits: Semaphore,
@@ -97,6 +104,9 @@ pub enum CredentialError {
     /// The access token has expired and could not be renewed yet: 503, worth another try after this.
     #[error("the access token has expired and could not be renewed yet")]
     Pending(Duration),
+    /// The IdP gives no token for the API, for this reason: 502.
+    #[error("the IdP issued no token for the API: {0}")]
+    Refused(&'static str),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -137,6 +147,8 @@ impl Tokens {
         let inner = Inner {
             permits: Semaphore::new(options.concurrency),
             flights: Flights::new(Arc::clone(&clock), measures.joined.clone()),
+            issues: Flights::new(Arc::clone(&clock), measures.joined.clone()),
+            service_tokens: ServiceTokens::new(Arc::clone(&clock), measures.joined.clone()),
             measures,
             forced: Forced::default(),
             breaker: Breaker::new(BREAKER),
@@ -189,6 +201,8 @@ impl Tokens {
     pub async fn drain(&self) {
         self.inner.permits.close();
         self.inner.flights.drain().await;
+        self.inner.issues.drain().await;
+        self.inner.service_tokens.drain().await;
         self.inner.revocations.drain().await;
     }
 

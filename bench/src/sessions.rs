@@ -208,6 +208,8 @@ pub(super) fn session_of(issuer: &str, number: usize) -> Session {
             uncertain: false,
             strikes: None,
             later_auth_time: None,
+            for_targets: bff::session::ForTargets::default(),
+            api_refreshed_at: None,
         },
         device: Device::default(),
         created_at: now,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ports, replicas, settings};
+use super::{Ports, replicas, routes, settings};
 use crate::{config::Config, keys::Keys, outbound::Outbound, registration::Registration, replicas::Replicas};
 
 /// The registration, if it is enabled.
@@ -16,8 +16,10 @@ pub(super) fn registration(
     if !config.registration.enabled {
         return None;
     }
+    // A file with mistakes stops the start, and no command registers a client for it.
+    let routes = routes::read(config).map(|(routes, _)| routes).unwrap_or_default();
     let registration = Registration::new(
-        settings::registration(config),
+        settings::registration(config, &routes),
         outbound.clone(),
         keys.clone(),
         Arc::clone(&ports.clock),

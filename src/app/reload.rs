@@ -5,8 +5,8 @@ use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Durati
 use tokio::{sync::Notify, task::JoinError};
 use tokio_util::sync::CancellationToken;
 
-use super::{error::StartError, routes};
-use crate::{clock::SharedClock, config::Config, diagnostic::Explain as _, web::Web};
+use super::{api_tokens, error::StartError, routes};
+use crate::{clock::SharedClock, config::Config, diagnostic::Explain as _, oidc::RelyingParty, web::Web};
 
 /// The file is compared this often. A change counts when two looks in a row see the same: a file that is just being
 /// written could lack its last routes, and a wider route would decide in their place.
@@ -22,6 +22,8 @@ pub(super) struct Reload {
     pub(super) clock: SharedClock,
     /// Notified when a person asks.
     pub(super) asked: Arc<Notify>,
+    /// Logins ask it for the APIs of the routes.
+    pub(super) relying_party: RelyingParty,
 }
 
 /// The state of the files at one look.
@@ -122,7 +124,9 @@ impl Reload {
         let (routes, warnings) = routes::parsed(&self.config, Some(text), self.clock.wall())?;
         routes::tell(&self.config, &routes, &warnings);
         let count = routes.iter().count();
+        let audiences = api_tokens::audiences(&routes);
         self.web.gateway.reload(routes)?;
+        self.relying_party.ask_for(audiences);
         Ok(count)
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::StartError;
+use super::{StartError, settings};
 use crate::{
     access::{Need, Refused},
     clock::{Clock as _, SystemClock, Timestamp},
@@ -95,7 +95,9 @@ pub(super) fn parsed(
     let Some(text) = text else {
         return Ok((Routes::default(), vec![RoutesWarning::NoFile(file(config))]));
     };
+    let tokens = settings::token_defaults(config);
     let around = Around {
+        tokens: &tokens,
         variables: &|name| config.environment.text(name),
         folder: Some(&config.server.config_dir),
     };

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use http::HeaderValue;
 use url::Url;
 
-use super::descriptors::few_files;
+use super::{api_tokens, descriptors::few_files};
 use crate::{
     config::{Config, ForwardedHeaders, PromptSetting},
     diagnostic::{Explain as _, Knob},
-    gateway,
+    gateway::{self, Routes, TokenDefaults},
     login::{
         self, DefaultPrompt,
         hosts::{Hosts, HostsError},
@@ -118,6 +118,7 @@ pub(super) fn relying_party(config: &Config) -> oidc::Options {
     options.assertion_typ = config.client.assertion_typ;
     options.trusted_audiences.clone_from(&provider.trusted_audiences);
     options.par = config.client.par;
+    options.resource_indicators = config.tokens.resource_indicators;
     options
 }
 
@@ -184,7 +185,19 @@ pub(super) fn tokens(config: &Config) -> tokens::Options {
     }
 }
 
-pub(super) fn registration(config: &Config) -> registration::Options {
+/// The part of the settings that is about tokens for services.
+pub(super) fn token_defaults(config: &Config) -> TokenDefaults {
+    let tokens = &config.tokens;
+    TokenDefaults {
+        audiences: tokens.service_audiences.clone(),
+        scopes: tokens.service_scopes.clone(),
+        refuses_policies: !tokens.policies,
+        refuses_on_behalf_of: !tokens.on_behalf_of,
+    }
+}
+
+/// `routes` says for which APIs tokens are needed.
+pub(super) fn registration(config: &Config, routes: &Routes) -> registration::Options {
     let settings = &config.registration;
     registration::Options {
         client_id: settings.client_id.clone(),
@@ -195,7 +208,8 @@ pub(super) fn registration(config: &Config) -> registration::Options {
         client_profile: settings.client_profile.clone(),
         description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
-        scopes: config.provider.scopes.clone(),
+        scopes: api_tokens::scopes(config, routes),
+        grants: api_tokens::grants(routes),
         auth_method: config.client.authentication,
         signing_algorithm: config.client.signing_algorithm,
         jwks: match &settings.jwks_uri {

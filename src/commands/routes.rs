@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Exit, complain, complain_of, process, say};
 use crate::{
     app::{App, RoutesWarning},
+    credential::Mode,
     diagnostic::Diagnostic,
     gateway::{Auth, Found, Match, NormalPath, Route, Routes},
     own_paths,
@@ -195,13 +196,42 @@ fn described(route: &Route) -> Value {
     })
 }
 
-/// The token that goes along.
-const fn token(auth: Auth) -> &'static str {
-    match auth {
-        Auth::Session => "the access token of the session; without a session nothing is sent",
-        Auth::Optional => "the access token of the session, if there is one",
-        Auth::None => "no token",
+/// The token that goes along, without its value.
+fn token(route: &Route) -> String {
+    let policy = route.tokens();
+    let which = match policy.mode {
+        _ if policy.is_own_token() => "the access token of the session",
+        Mode::SessionPassthrough => "a token of the session",
+        Mode::ServiceToken => "a token of this server",
+        Mode::OnBehalfOf => "a token that is exchanged for that of the session",
+    };
+    let target = &policy.target;
+    let audience = target
+        .audience
+        .as_ref()
+        .map(|audience| format!(" for {audience}"));
+    let scopes = (!target.scopes.is_empty()).then(|| format!(" with {}", target.scope()));
+    let which = [Some(which.to_owned()), audience, scopes]
+        .into_iter()
+        .flatten()
+        .collect::<String>();
+    match route.auth() {
+        Auth::Session => format!("{which}; without a session nothing is sent"),
+        Auth::Optional => format!("{which}, if there is one"),
+        Auth::None => "no token".to_owned(),
     }
+}
+
+fn described_token(route: &Route) -> Value {
+    if route.auth() == Auth::None {
+        return Value::Null;
+    }
+    let policy = route.tokens();
+    json!({
+        "mode": policy.mode.word(),
+        "audience": policy.target.audience,
+        "scopes": policy.target.scopes,
+    })
 }
 
 // === impl Outcome ===
@@ -214,7 +244,7 @@ impl Outcome<'_> {
                 matched.route.id(),
                 matched.route.place(),
                 matched.route.service().id(),
-                token(matched.route.auth()),
+                token(matched.route),
             ),
             Self::Own => "the server answers this path by itself; no route applies".to_owned(),
             Self::NoRoute => "404: no route has this path".to_owned(),
@@ -230,7 +260,7 @@ impl Outcome<'_> {
             Self::Route { matched, sent } => json!({
                 "outcome": "route",
                 "route": described(matched.route),
-                "sent": { "method": method.as_str(), "url": sent },
+                "sent": { "method": method.as_str(), "url": sent, "token": described_token(matched.route) },
             }),
             Self::Own => json!({ "outcome": "own" }),
             Self::NoRoute => json!({ "outcome": "not_found", "status": 404 }),
@@ -256,7 +286,11 @@ routes:
 ";
 
     fn asked(method: &str, url: &str) -> (String, Value) {
-        let routes = Routes::parse(ROUTES).unwrap();
+        asked_of(ROUTES, method, url)
+    }
+
+    fn asked_of(routes: &str, method: &str, url: &str) -> (String, Value) {
+        let routes = Routes::parse(routes).unwrap();
         let (method, url): (Method, Uri) = (method.parse().unwrap(), url.parse().unwrap());
         let path = NormalPath::parse_encoded(url.path()).unwrap();
         let outcome = decide(&routes, &method, &url, &path);
@@ -288,6 +322,26 @@ star   optional  {all}  /api/*               crud
         );
         assert_eq!(json["sent"]["url"], "http://crud:8080/v1/o/7?x=y");
         assert_eq!(json["route"]["id"], "order");
+        assert_eq!(json["sent"]["token"]["mode"], "session_passthrough");
+        let routes = "
+services:
+  bills: { base_url: 'http://bills', token_audience: urn:bills, scopes: [b, a] }
+routes:
+  - { id: bills, path: /bills, target_service: bills, token_policy: { mode: service_token } }
+";
+        let (text, json) = asked_of(routes, "GET", "/bills");
+        assert!(
+            text.ends_with(
+                "with     a token of this server for urn:bills with a b; without a session nothing is sent"
+            ),
+            "{text}"
+        );
+        let token = json!({ "mode": "service_token", "audience": "urn:bills", "scopes": ["a", "b"] });
+        assert_eq!(json["sent"]["token"], token);
+        assert_eq!(
+            asked("POST", "https://admin.example/api/x").1["sent"]["token"],
+            Value::Null
+        );
         for (method, url, expected) in [
             ("POST", "https://app.example/api/x", "star (/api/*)"),
             (

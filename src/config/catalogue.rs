@@ -41,6 +41,8 @@ pub enum Kind {
     Bytes,
     /// Several values, separated by commas or spaces; a list in `settings.yaml`.
     List,
+    /// Several values with names, `name=value`, separated by commas or spaces; a map in `settings.yaml`.
+    Map,
     /// A URL.
     Url,
     /// `https://host[:port]` without a path.
@@ -102,7 +104,7 @@ impl Group {
             Self::Registration => "Registration (DCR)",
             Self::Session => "Sessions",
             Self::Cookies => "Cookies",
-            Self::Tokens => "Token refresh",
+            Self::Tokens => "Tokens",
             Self::Login => "Login and redirects",
             Self::Pages => "Pages for people",
             Self::Telemetry => "Logs and telemetry",
@@ -178,7 +180,13 @@ impl Variable {
     /// Whether it takes several values.
     #[must_use]
     pub const fn is_list(&self) -> bool {
-        matches!(self.kind, Kind::List | Kind::Files)
+        matches!(self.kind, Kind::List | Kind::Map | Kind::Files)
+    }
+
+    /// Whether its values have names.
+    #[must_use]
+    pub const fn is_map(&self) -> bool {
+        matches!(self.kind, Kind::Map)
     }
 }
 
@@ -299,6 +307,11 @@ pub const VARIABLES: &[Variable] = &[
     // Tokens
     public(G::Tokens, "TOKEN_REFRESH_THRESHOLD", K::Duration, "`300`", "refresh this long before expiry, at most half the token's life"),
     public(G::Tokens, "TOKEN_REFRESH_CONCURRENCY", K::Number, "`32`", "maximum number of concurrent refreshes"),
+    public(G::Tokens, "SERVICE_AUDIENCES", K::Map, "none", "the `aud` that tokens for a service must have, for services of `routes.yaml` without `token_audience`: `orders=https://orders.example`"),
+    public(G::Tokens, "SERVICE_SCOPES", K::Map, "none", "the scopes of tokens for a service, for services of `routes.yaml` without `scopes`: `orders=orders.read,orders=orders.write`"),
+    public(G::Tokens, "OIDC_RESOURCE_INDICATORS", K::Choice(&["auto", "always", "never"]), "`auto`", "whether requests for tokens name an API by `resource` (RFC 8707); `auto` does for the audiences that the IdP lists in `protected_resources`, and names others by `audience`"),
+    public(G::Tokens, "BFF_TOKEN_POLICY_ENABLED", K::Switch, "`true`", "whether routes may have a `token_policy`; `false` refuses a `routes.yaml` that has one"),
+    public(G::Tokens, "BFF_OBO_ENABLED", K::Switch, "`true`", "whether a `token_policy` may have the mode `on_behalf_of`; `false` refuses a `routes.yaml` that has one"),
     // Login
     public(G::Login, "BFF_DYNAMIC_CALLBACK", K::Switch, "`true`", "use the redirect URI with the browser's host"),
     public(G::Login, "BFF_CALLBACK_URL", K::Url, "the fallback origin + `/auth/callback`", "redirect URI if none matches the browser's host"),

@@ -162,6 +162,7 @@ const fn place(knob: Knob) -> Place {
         Knob::AssertionAudience => Place::Variable("BFF_ASSERTION_AUDIENCE"),
         Knob::AssertionTyp => Place::Variable("BFF_ASSERTION_TYP"),
         Knob::Par => Place::Variable("MS_BFF_PAR_ENABLED"),
+        Knob::ResourceIndicators => Place::Variable("OIDC_RESOURCE_INDICATORS"),
         Knob::SigningKey => Place::Variable("BFF_JWT_SIGNING_KEY"),
         Knob::KeyId => Place::Variable("BFF_KID"),
         Knob::KeyType => Place::Variable("BFF_KEY_TYPE"),

@@ -83,6 +83,7 @@ fn kind(kind: Kind) -> String {
         Kind::Duration => "duration".to_owned(),
         Kind::Bytes => "size".to_owned(),
         Kind::List => "list".to_owned(),
+        Kind::Map => "list of `name=value`".to_owned(),
         Kind::Url => "URL".to_owned(),
         Kind::Origin => "origin".to_owned(),
         Kind::Path => "path".to_owned(),

@@ -152,6 +152,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Duration => defined("duration"),
         Kind::Bytes => defined("size"),
         Kind::List | Kind::Files => defined("list"),
+        Kind::Map => defined("map"),
         Kind::Origin => defined("origin"),
         Kind::Secret => defined("secret"),
     }
@@ -197,6 +198,15 @@ fn definitions() -> Value {
             "description": "A list, or its entries separated by commas or spaces.",
             "type": ["array", "string", "integer", "null"],
             "items": {"type": ["string", "integer"]},
+        },
+        "map": {
+            "description": "A map, or entries name=value separated by commas or spaces.",
+            "type": ["object", "array", "string", "null"],
+            "items": {"type": "string"},
+            "additionalProperties": {
+                "type": ["array", "string", "integer", "null"],
+                "items": {"type": ["string", "integer"]},
+            },
         },
         "secret": {
             "description": "A secret must not stand here: name its file (file:/path), or use the key with _file at its end.",

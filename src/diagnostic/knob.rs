@@ -79,6 +79,8 @@ knobs! {
     AssertionTyp,
     /// Whether authorization requests are pushed.
     Par,
+    /// Whether requests for tokens name an API by a resource indicator.
+    ResourceIndicators,
     /// The file of the signing key.
     SigningKey,
     /// The key id of that key.

@@ -20,7 +20,7 @@ use crate::{
     login::hosts::HostsError,
     oidc::{
         AssertionFacts, AuthenticationSummary, CallError, DiscoveryError, EndpointError, IdTokenError,
-        InvalidClient, KeyThere, NegotiationError, NotReady, OAuthError, Standing, UserInfoError,
+        InvalidClient, IssueError, KeyThere, NegotiationError, NotReady, OAuthError, Standing, UserInfoError,
     },
     outbound::{BuildError, TransportError},
     private_file::Exposed,
@@ -155,6 +155,7 @@ fn of_the_idp() -> Vec<Box<dyn Explain>> {
             outcome_unknown: true,
         }),
         Box::new(NotReady::ParEndpoint),
+        Box::new(IssueError::NoWay),
         Box::new(UserInfoError::NoSubject),
         Box::new(IdTokenError::Token(VerifyError::Audience)),
         Box::new(NegotiationError::NotOfThisKey {

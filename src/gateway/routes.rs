@@ -24,7 +24,7 @@ mod tree;
 mod web_sockets;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
@@ -42,7 +42,7 @@ use self::{
     tree::{End, Tree},
 };
 use super::{NormalPath, PathError};
-use crate::own_paths;
+use crate::{credential::TokenPolicy, own_paths};
 
 pub use self::{
     host::same_host,
@@ -64,6 +64,21 @@ pub struct Around<'a> {
     pub variables: &'a dyn Fn(&str) -> Option<String>,
     /// The base of relative paths. Without it no file is read, and naming one is a mistake.
     pub folder: Option<&'a Path>,
+    /// The part of the settings that is about tokens for services.
+    pub tokens: &'a TokenDefaults,
+}
+
+/// The part of the settings that is about tokens for services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenDefaults {
+    /// The audience of tokens for a service that names none.
+    pub audiences: BTreeMap<String, String>,
+    /// The scopes of tokens for a service that names none.
+    pub scopes: BTreeMap<String, Vec<String>>,
+    /// A route with a `token_policy` is a mistake.
+    pub refuses_policies: bool,
+    /// A route with the mode `on_behalf_of` is a mistake.
+    pub refuses_on_behalf_of: bool,
 }
 
 /// The routing table.
@@ -92,6 +107,8 @@ pub struct Route {
     id: String,
     description: String,
     policy: Policy,
+    /// Which token goes along.
+    tokens: TokenPolicy,
     /// Replaces that of a successful answer.
     cache_control: Option<HeaderValue>,
     /// Whether its answers are streams that live as long as the session.
@@ -167,6 +184,18 @@ struct Group {
     allow: HeaderValue,
 }
 
+// === impl TokenDefaults ===
+
+impl TokenDefaults {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        audiences: BTreeMap::new(),
+        scopes: BTreeMap::new(),
+        refuses_policies: false,
+        refuses_on_behalf_of: false,
+    };
+}
+
 // === impl Routes ===
 
 impl Routes {
@@ -181,6 +210,7 @@ impl Routes {
             &Around {
                 variables: &|_| None,
                 folder: None,
+                tokens: &TokenDefaults::NONE,
             },
         )
     }
@@ -192,6 +222,13 @@ impl Routes {
     /// [`RoutesError`], also for a variable without a value or default, and for a file that cannot be read.
     pub fn parse_with(yaml: &str, around: &Around<'_>) -> Result<Self, RoutesError> {
         read::read(yaml, around)
+    }
+
+    /// The tokens for single APIs that calls of sessions need: in the order of the routes, some more than once.
+    pub fn tokens_for_apis(&self) -> impl Iterator<Item = &TokenPolicy> {
+        let with_session = self.iter().filter(|route| route.auth() != Auth::None);
+        let policies = with_session.map(Route::tokens);
+        policies.filter(|policy| !policy.is_own_token())
     }
 
     /// Suggestions about accepted values of the file.
@@ -338,6 +375,12 @@ impl Route {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Which token goes along with the call of a session.
+    #[must_use]
+    pub const fn tokens(&self) -> &TokenPolicy {
+        &self.tokens
     }
 
     /// The `Cache-Control` of its successful answers, if the file names one.

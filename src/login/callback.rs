@@ -231,7 +231,7 @@ impl Login {
     /// Revokes tokens that no session uses. It runs in its own task: the person does not wait for it.
     fn give_back(&self, refresh: Option<Secret>, access: Secret) {
         let relying_party = self.inner.relying_party.clone();
-        tokio::spawn(async move { relying_party.revoke_grant(refresh.as_ref(), &access).await });
+        tokio::spawn(async move { relying_party.revoke_grant(refresh.as_ref(), &access, &[]).await });
     }
 
     /// The attempt that `state` belongs to, if this browser made it.

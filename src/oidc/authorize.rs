@@ -82,8 +82,12 @@ impl Pkce {
 // === impl AuthorizationRequest ===
 
 impl AuthorizationRequest {
-    /// The parameters, each once, empty ones left out.
-    pub(super) fn parameters<'a>(&'a self, client: &'a Client) -> Vec<(&'static str, Cow<'a, str>)> {
+    /// The parameters, each once except for `resource`, empty ones left out.
+    pub(super) fn parameters<'a>(
+        &'a self,
+        client: &'a Client,
+        resources: &'a [String],
+    ) -> Vec<(&'static str, Cow<'a, str>)> {
         let optional = |value: &'a Option<String>| value.as_deref().unwrap_or_default().into();
         let max_age = self
             .max_age
@@ -107,13 +111,22 @@ impl AuthorizationRequest {
             ("max_age", max_age.into()),
         ];
         parameters.retain(|(_, value)| !value.is_empty());
+        parameters.extend(
+            resources
+                .iter()
+                .map(|resource| ("resource", resource.as_str().into())),
+        );
         parameters
     }
 
-    /// The URL for the browser, with everything in the query.
+    /// The URL for the browser, with everything in the query. `resources` are the APIs for which the grant will be asked for
+    /// tokens (RFC 8707 section 2.1).
     #[must_use]
-    pub fn url(&self, metadata: &Metadata, client: &Client) -> Url {
-        with_parameters(&metadata.authorization_endpoint, &self.parameters(client))
+    pub fn url(&self, metadata: &Metadata, client: &Client, resources: &[String]) -> Url {
+        with_parameters(
+            &metadata.authorization_endpoint,
+            &self.parameters(client, resources),
+        )
     }
 }
 
@@ -164,11 +177,14 @@ impl RelyingParty {
     /// [`CallError`], only of the push.
     pub async fn authorization_url(&self, request: &AuthorizationRequest) -> Result<Url, CallError> {
         let (metadata, client) = self.ready()?;
+        let resources = self.resources(&metadata);
         match (self.shared.options.par, &metadata.par_endpoint) {
-            (ParMode::Never, _) | (ParMode::Auto, None) => Ok(request.url(&metadata, &client)),
+            (ParMode::Never, _) | (ParMode::Auto, None) => Ok(request.url(&metadata, &client, &resources)),
             (ParMode::Always, None) => Err(NotReady::ParEndpoint.into()),
             (ParMode::Auto | ParMode::Always, Some(endpoint)) => {
-                let pushed = self.push(&metadata, &client, endpoint, request).await?;
+                let pushed = self
+                    .push(&metadata, &client, endpoint, request, &resources)
+                    .await?;
                 Ok(pushed_url(&metadata, &client, &pushed.request_uri))
             }
         }

@@ -58,8 +58,9 @@ impl RelyingParty {
         client: &Client,
         endpoint: &Url,
         request: &AuthorizationRequest,
+        resources: &[String],
     ) -> Result<PushedRequest, CallError> {
-        let parameters = request.parameters(client);
+        let parameters = request.parameters(client, resources);
         let fields: Vec<(&str, &str)> = parameters
             .iter()
             .map(|(name, value)| (*name, value.as_ref()))

@@ -35,10 +35,10 @@ impl RelyingParty {
         Ok(true)
     }
 
-    /// Revokes the rest of a grant: the refresh token, if there is one, and the access token, because not every
-    /// provider ends it with the refresh token (RFC 7009 section 2.1). A failure is only logged: the end of a session
+    /// Revokes the rest of a grant: the refresh token, if there is one, and the access tokens, because not every
+    /// provider ends them with the refresh token (RFC 7009 section 2.1). A failure is only logged: the end of a session
     /// does not depend on the provider.
-    pub async fn revoke_grant(&self, refresh: Option<&Secret>, access: &Secret) {
+    pub async fn revoke_grant(&self, refresh: Option<&Secret>, access: &Secret, others: &[Secret]) {
         if let Some(refresh) = refresh
             && let Err(error) = self.revoke(refresh, TokenKind::Refresh).await
         {
@@ -51,17 +51,21 @@ impl RelyingParty {
                 return;
             }
         }
-        match self.revoke(access, TokenKind::Access).await {
-            Ok(_) => {}
-            // Nothing can be done: the token lives until its expiry (section 2.2.1).
-            Err(CallError::Rejected(error)) if error.is("unsupported_token_type") => {
-                tracing::debug!(%error, "the IdP revokes no access tokens");
-            }
-            Err(error) => {
-                tracing::warn!(
-                    error = error.told(),
-                    "the access token of an ended session was not revoked"
-                );
+        for access in std::iter::once(access).chain(others) {
+            match self.revoke(access, TokenKind::Access).await {
+                Ok(_) => {}
+                // Nothing can be done: the token lives until its expiry (section 2.2.1).
+                Err(CallError::Rejected(error)) if error.is("unsupported_token_type") => {
+                    tracing::debug!(%error, "the IdP revokes no access tokens");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = error.told(),
+                        "the access token of an ended session was not revoked"
+                    );
+                    return;
+                }
             }
         }
     }
@@ -115,10 +119,10 @@ mod tests {
                 .collect()
         };
         let pair = |token: &str, kind: &str| (token.to_owned(), kind.to_owned());
-        party.revoke_grant(Some(&"rt".into()), &"at".into()).await;
+        party.revoke_grant(Some(&"rt".into()), &"at".into(), &[]).await;
         let both = [pair("rt", "refresh_token"), pair("at", "access_token")];
         assert_eq!(revoked(0), both);
-        party.revoke_grant(None, &"at".into()).await;
+        party.revoke_grant(None, &"at".into(), &[]).await;
         assert_eq!(revoked(2), [pair("at", "access_token")]);
 
         // An IdP that does not revoke access tokens causes no log line; one that is down is asked once.
@@ -131,11 +135,11 @@ mod tests {
                 Answer::json(StatusCode::BAD_REQUEST, &refused),
             ],
         );
-        party.revoke_grant(Some(&"rt".into()), &"at".into()).await;
+        party.revoke_grant(Some(&"rt".into()), &"at".into(), &[]).await;
         assert_eq!(revoked(3), both);
         assert_eq!(logs.count("WARN"), 0, "{}", logs.text());
         provider.answers("/revoke", [Answer::html(StatusCode::BAD_GATEWAY)]);
-        party.revoke_grant(Some(&"rt".into()), &"at".into()).await;
+        party.revoke_grant(Some(&"rt".into()), &"at".into(), &[]).await;
         assert_eq!(revoked(5), [pair("rt", "refresh_token")]);
         assert_eq!(logs.count("WARN"), 1, "{}", logs.text());
     }

@@ -75,7 +75,7 @@ impl RelyingParty {
             ("redirect_uri", redirect_uri),
             ("code_verifier", verifier.expose()),
         ];
-        self.tokens(Lane::Code, &fields).await
+        self.tokens(Lane::Code, &fields, |_| Ok(())).await
     }
 
     /// Fetches new tokens for `refresh_token` (RFC 6749 section 6).
@@ -89,14 +89,20 @@ impl RelyingParty {
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh_token.expose()),
         ];
-        self.tokens(Lane::Refresh, &fields).await
+        self.tokens(Lane::Refresh, &fields, |_| Ok(())).await
     }
 
-    async fn tokens(&self, lane: Lane, fields: &[(&str, &str)]) -> Result<TokenResponse, TokenError> {
+    /// Asks the token endpoint. `check` looks at members of the answer that this module does not know.
+    pub(super) async fn tokens(
+        &self,
+        lane: Lane,
+        fields: &[(&str, &str)],
+        check: impl Fn(&Map<String, Value>) -> Result<(), MemberError>,
+    ) -> Result<TokenResponse, TokenError> {
         let (metadata, client) = self.ready()?;
         let url = &metadata.token_endpoint;
         let response = self.post(lane, &metadata, &client, url, fields).await?;
-        let read = TokenResponse::read(&response, |error| {
+        let read = TokenResponse::read(&response, check, |error| {
             if self.shared.told.first(format!("token answer: {error}")) {
                 tracing::warn!(%error, "a member of the IdP's token answer is ignored");
             }
@@ -108,12 +114,17 @@ impl RelyingParty {
 // === impl TokenResponse ===
 
 impl TokenResponse {
-    fn read(response: &Response, ignored: impl FnMut(MemberError)) -> Result<Self, MemberError> {
+    fn read(
+        response: &Response,
+        check: impl Fn(&Map<String, Value>) -> Result<(), MemberError>,
+        ignored: impl FnMut(MemberError),
+    ) -> Result<Self, MemberError> {
         let members = Members(
             response
                 .json_object()
                 .ok_or_else(|| MemberError::NotAnObject(response.unread()))?,
         );
+        check(&members.0)?;
         Self::from_object(&members.0, ignored)
     }
 

@@ -240,6 +240,7 @@ impl Registration {
     fn wanted(&self, metadata: &Metadata, algorithm: Option<Algorithm>) -> WantedMetadata {
         let options = &self.options;
         WantedMetadata::new(options, algorithm, || self.keys.public_jwks())
+            .for_grants(&options.grants, metadata.grant_types.as_deref())
             .for_id_tokens(&metadata.id_token_algorithms)
             .for_back_channel(
                 options.backchannel_logout_uri.as_deref(),

@@ -116,6 +116,19 @@ impl WantedMetadata {
         }
     }
 
+    /// The same with the further `grants`, those that the IdP lists: it would refuse a client that asks for others. An IdP
+    /// without a list may have all of them.
+    #[must_use]
+    pub fn for_grants(mut self, grants: &[&'static str], listed: Option<&[String]>) -> Self {
+        let is_possible = |grant: &&&str| listed.is_none_or(|listed| listed.iter().any(|one| one == **grant));
+        let grants = ["authorization_code", "refresh_token"]
+            .iter()
+            .chain(grants.iter().filter(is_possible));
+        let grants: Vec<&str> = grants.copied().collect();
+        self.fields.insert("grant_types".to_owned(), json!(grants));
+        self
+    }
+
     /// The same for an IdP that signs ID tokens with `supported`. A client that requests no algorithm gets RS256
     /// (OpenID Connect Dynamic Client Registration 1.0 section 2), so an IdP without RS256 refuses such a client.
     #[must_use]

@@ -25,6 +25,8 @@ pub struct Options {
     pub redirect_uris: Vec<String>,
     /// The scopes, in the order in which they were configured.
     pub scopes: Vec<String>,
+    /// The grants beside those of logins and refreshes that routes need.
+    pub grants: Vec<&'static str>,
     /// `token_endpoint_auth_method`.
     pub auth_method: AuthMethod,
     /// The configured signing algorithm; without one it is negotiated.

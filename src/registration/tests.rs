@@ -55,6 +55,7 @@ pub(super) fn options() -> Options {
         backchannel_logout_uri: Some("https://a.example/auth/backchannel-logout".to_owned()),
         frontchannel_logout_uri: Some("https://a.example/auth/frontchannel-logout".to_owned()),
         initiate_login_uri: None,
+        grants: Vec::new(),
         force_replace: false,
         initial_access_token: None,
         open_registration: false,

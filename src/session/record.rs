@@ -6,7 +6,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{AccessToken, Bound, Device, Memo};
+use super::{AccessToken, Bound, Device, ForTargets, Memo};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 /// The first byte of an encoded record. Another layout takes another number, so that an older or newer server says so
@@ -175,6 +175,22 @@ pub struct Tokens {
         skip_serializing_if = "Option::is_none"
     )]
     pub later_auth_time: Option<Timestamp>,
+    /// The access tokens for single APIs.
+    #[serde(
+        rename = "g",
+        alias = "for_targets",
+        default,
+        skip_serializing_if = "ForTargets::is_empty"
+    )]
+    pub for_targets: ForTargets,
+    /// When one of them came with the refresh token last, which the IdP may have rotated then.
+    #[serde(
+        rename = "w",
+        alias = "api_refreshed_at",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub api_refreshed_at: Option<Timestamp>,
 }
 
 /// A fault that came again with each refresh.
@@ -232,6 +248,7 @@ impl Session {
             + texts.map(text_weight).iter().sum::<usize>()
             + self.device.texts().map(text_weight).iter().sum::<usize>()
             + self.bound.weight()
+            + self.tokens.for_targets.weight()
             + claims_weight(&self.user)
     }
 

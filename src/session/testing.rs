@@ -4,7 +4,7 @@ mod held;
 
 use std::time::Duration;
 
-use super::{Assurance, Bound, Device, Memo, Session, Tokens};
+use super::{Assurance, Bound, Device, ForTargets, Memo, Session, Tokens};
 use crate::{clock::Timestamp, jose::Claims, secret::Secret};
 
 pub(crate) use self::held::{Gate, HeldStore};
@@ -31,6 +31,8 @@ pub(crate) fn session(subject: &str, access: &str, now: Timestamp) -> Session {
             uncertain: false,
             strikes: None,
             later_auth_time: None,
+            for_targets: ForTargets::default(),
+            api_refreshed_at: None,
         },
         device: Device::default(),
         created_at: now,

@@ -88,6 +88,7 @@ const OWN: &[&str] = &[
     "bff::telemetry::panics",
     "bff::tls",
     "bff::tokens::accept",
+    "bff::tokens::for_api",
     "bff::tokens::refresh",
     "bff::tokens::revocations",
     "bff::tokens::worker",

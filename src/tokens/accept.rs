@@ -7,14 +7,17 @@ use futures_util::{FutureExt as _, future};
 use super::{
     Inner,
     fate::Answer,
-    refresh::{Attempt, Failure, is_of},
+    refresh::{Attempt, Failure, Generation, Wanted, is_of},
     revocations::Grant,
 };
 use crate::{
     clock::Timestamp,
+    credential::TokenPolicy,
     jose::Claims,
     oidc::{Expect, IdTokenClaims, IdTokenError, Identity, TokenResponse},
-    session::{Due, EmailTrust, EndReason, Lease, Session, SessionKey, Stored, UpdateError, user_claims},
+    session::{
+        Due, EmailTrust, EndReason, ForTarget, Lease, Session, SessionKey, Stored, UpdateError, user_claims,
+    },
 };
 
 /// A store that does not take renewed tokens is asked again so often, for so long.
@@ -47,8 +50,9 @@ impl Inner {
         stored: Stored,
         response: &TokenResponse,
         arrived: Timestamp,
+        wanted: Wanted<'_>,
     ) -> Result<Attempt, UpdateError> {
-        match self.try_accept(lease, stored, response, arrived).await {
+        match self.try_accept(lease, stored, response, arrived, wanted).await {
             Err(UpdateError::Gone) => {
                 // Tokens for a session that ended meanwhile: it stays ended, and they are revoked.
                 self.revocations.start(Grant::from(response));
@@ -64,11 +68,12 @@ impl Inner {
         stored: Stored,
         response: &TokenResponse,
         arrived: Timestamp,
+        wanted: Wanted<'_>,
     ) -> Result<Attempt, UpdateError> {
         let key = lease.key();
         let previous = Arc::clone(&stored.session);
-        let generation = previous.tokens.access_obtained_at;
-        let mut person = pin!(self.person(key, &previous, response));
+        let generation = Generation::of(&previous);
+        let mut person = pin!(self.person(key, &previous, response, wanted));
         // Mostly the answer can be checked at once, and one write is enough.
         let at_once = futures_util::poll!(person.as_mut());
         let (stored, rotates, person) = match at_once {
@@ -97,7 +102,11 @@ impl Inner {
                     if rotates {
                         rotate(session, response, arrived);
                     }
-                    renew(session, response, arrived, &person, self.options.email_trust);
+                    match wanted {
+                        Wanted::Session => renew_access(session, response, arrived),
+                        Wanted::Api(policy) => put_for_api(session, policy, response, arrived),
+                    }
+                    renew(session, response, &person, self.options.email_trust);
                     if let Some(ends) = ends_there {
                         let latest = session
                             .created_at
@@ -149,7 +158,7 @@ impl Inner {
         response: &TokenResponse,
         arrived: Timestamp,
     ) -> Result<Stored, UpdateError> {
-        let generation = stored.session.tokens.access_obtained_at;
+        let generation = Generation::of(&stored.session);
         let rotate = |session: &mut Session| {
             if is_of(generation, session) {
                 rotate(session, response, arrived);
@@ -192,6 +201,7 @@ impl Inner {
         key: &SessionKey,
         previous: &Session,
         response: &TokenResponse,
+        wanted: Wanted<'_>,
     ) -> Result<Person, Refusal> {
         let id_token = match &response.id_token {
             None => None,
@@ -210,6 +220,13 @@ impl Inner {
                 }
             }
         };
+        if let Wanted::Api(_) = wanted {
+            // Its access token is for another server than the UserInfo endpoint.
+            return Ok(Person {
+                id_token,
+                user_info: None,
+            });
+        }
         let user_info = self
             .relying_party
             .user_info_after_refresh(&response.access_token, &previous.subject, self.options.user_info)
@@ -252,23 +269,40 @@ fn rotate(session: &mut Session, response: &TokenResponse, arrived: Timestamp) {
     }
 }
 
-fn renew(
-    session: &mut Session,
-    response: &TokenResponse,
-    arrived: Timestamp,
-    person: &Person,
-    email_trust: EmailTrust,
-) {
+/// Replaces the access token of the session.
+fn renew_access(session: &mut Session, response: &TokenResponse, arrived: Timestamp) {
     let tokens = &mut session.tokens;
-    if let Some(refresh) = tokens.pending.take() {
-        tokens.refresh = Some(refresh);
-    }
     tokens.access = response.access_token.clone().into();
     tokens.access_obtained_at = arrived;
     tokens.access_expires_at = arrived.saturating_add(response.expires_in);
     tokens.strikes = None;
     if let Some(scope) = &response.scope {
         tokens.scope.clone_from(scope);
+    }
+}
+
+/// Takes an access token for one API in, unless it grants less than was asked for.
+fn put_for_api(session: &mut Session, policy: &TokenPolicy, response: &TokenResponse, arrived: Timestamp) {
+    let tokens = &mut session.tokens;
+    tokens.api_refreshed_at = Some(arrived);
+    if response.grants(&policy.target) {
+        let token = ForTarget {
+            mode: policy.mode,
+            target: policy.target.clone(),
+            access: response.access_token.clone().into(),
+            obtained_at: arrived,
+            expires_at: arrived.saturating_add(response.expires_in),
+            exchanged: None,
+        };
+        tokens.for_targets.put(token, arrived);
+    }
+}
+
+/// Takes the rest of an answer in.
+fn renew(session: &mut Session, response: &TokenResponse, person: &Person, email_trust: EmailTrust) {
+    let tokens = &mut session.tokens;
+    if let Some(refresh) = tokens.pending.take() {
+        tokens.refresh = Some(refresh);
     }
     if let Some(token) = &response.id_token {
         tokens.id_token = token.clone();
@@ -307,6 +341,7 @@ impl From<&TokenResponse> for Grant {
         Self {
             refresh: response.refresh_token.clone(),
             access: response.access_token.clone(),
+            others: Vec::new(),
         }
     }
 }

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use super::{CredentialError, Tokens, flights::Outcome, of_token};
 use crate::{
     clock::{Timestamp, timeout},
-    credential::Credential,
-    session::SessionKey,
+    credential::{Credential, Mode, TokenPolicy},
+    session::{Session, SessionKey, UpdateError},
 };
 
 /// A younger token is not renewed: the API would refuse the next one for the same reason.
@@ -38,8 +38,12 @@ impl Tokens {
     pub async fn after_refusal(
         &self,
         key: &SessionKey,
+        policy: &TokenPolicy,
         refused: &Credential,
     ) -> Result<Option<Credential>, CredentialError> {
+        if !policy.is_own_token() {
+            return self.another_for(key, policy, refused).await;
+        }
         let inner = &self.inner;
         let current = inner.sessions.get(key).await?.ok_or(CredentialError::Ended)?;
         let tokens = &current.session.tokens;
@@ -65,6 +69,35 @@ impl Tokens {
         }
     }
 
+    /// The same for a token for one API: the refused one is forgotten, unless it is young.
+    async fn another_for(
+        &self,
+        key: &SessionKey,
+        policy: &TokenPolicy,
+        refused: &Credential,
+    ) -> Result<Option<Credential>, CredentialError> {
+        let inner = &self.inner;
+        let old_enough = inner.clock.now().saturating_sub(MIN_AGE);
+        let mut current = inner.sessions.get(key).await?.ok_or(CredentialError::Ended)?;
+        if policy.mode == Mode::ServiceToken {
+            inner.service_tokens.forget(policy, refused, old_enough);
+        } else if let Some(held) = current.session.tokens.for_targets.of(policy)
+            && refused.is(held.access.authorization())
+            && held.obtained_at <= old_enough
+            && inner.forced.begins(*key, inner.clock.now())
+        {
+            let held = held.access.clone();
+            let forget = |session: &mut Session| session.tokens.for_targets.forget(&held);
+            current = match inner.update(key, current, forget).await {
+                Ok(current) => current,
+                Err(UpdateError::Gone) => return Err(CredentialError::Ended),
+                Err(UpdateError::Store(error)) => return Err(error.into()),
+            };
+        }
+        let credential = self.credential_for(key, &current, policy).await?;
+        Ok((credential != *refused).then_some(credential))
+    }
+
     /// The present token, if it differs from `refused`: a refresh may have ended since the session was read.
     async fn other_than(
         &self,
@@ -83,7 +116,7 @@ impl Tokens {
         self.if_valid(&current.session)
     }
 
-    fn if_valid(&self, session: &crate::session::Session) -> Result<Option<Credential>, CredentialError> {
+    fn if_valid(&self, session: &Session) -> Result<Option<Credential>, CredentialError> {
         let tokens = &session.tokens;
         let is_valid = tokens.access_is_valid(self.inner.clock.now());
         is_valid.then(|| of_token(&tokens.access)).transpose()

@@ -36,7 +36,7 @@ pub(super) fn pause(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::SystemRandom;
+    use crate::{random::SystemRandom, session::ForTargets};
 
     fn pause_with(left: u64, asked: Option<u64>) -> Duration {
         let now = Timestamp::from_unix_seconds(1_000);
@@ -52,6 +52,8 @@ mod tests {
             uncertain: false,
             strikes: None,
             later_auth_time: None,
+            for_targets: ForTargets::default(),
+            api_refreshed_at: None,
         };
         pause(&tokens, now, asked.map(Duration::from_secs), &SystemRandom)
     }

@@ -1,6 +1,6 @@
-//! One refresh per session at a time, which all callers join.
+//! One flight per key at a time, which all callers join: a refresh of a session, or the issue of a token for an API.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -9,7 +9,6 @@ use tokio_util::task::TaskTracker;
 use crate::{
     clock::{SharedClock, Timestamp},
     instruments::Counter,
-    session::SessionKey,
 };
 
 /// The outcome of a refresh.
@@ -25,52 +24,67 @@ pub(super) enum Outcome {
     Impossible,
 }
 
-/// The refreshes that are under way, and the sessions for which the next one has to wait.
+/// The outcome of a flight.
+pub(super) trait Landing: Clone + fmt::Debug + Send + Sync + 'static {
+    /// The assumed outcome of a flight whose task died.
+    fn crashed() -> Self;
+    /// The time before the next flight; `None` if it may begin at once.
+    fn pause(&self) -> Option<Duration>;
+    /// The same outcome for a caller who comes when this much of the pause is left.
+    fn with_pause(&self, left: Duration) -> Self;
+}
+
+/// The name of a flight.
+pub(super) trait Key: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static {}
+
+impl<K: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static> Key for K {}
+
+/// The flights that are under way, and the keys for which the next one has to wait.
 ///
-/// A refresh runs in its own task: a browser that hangs up must not lose a rotated refresh token.
-#[derive(Clone, Debug)]
-pub(super) struct Flights {
-    shared: Arc<Shared>,
+/// A flight has its own task: a browser that hangs up must not lose a rotated refresh token.
+#[derive(Debug)]
+pub(super) struct Flights<K: Key, L: Landing> {
+    shared: Arc<Shared<K, L>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    entries: Mutex<Entries>,
+struct Shared<K: Key, L: Landing> {
+    entries: Mutex<Entries<K, L>>,
     tasks: TaskTracker,
-    /// Callers who have joined a refresh that was under way.
+    /// Callers who have joined a flight that was under way.
     joined: Counter,
     clock: SharedClock,
 }
 
 #[derive(Debug)]
-struct Entries {
-    map: HashMap<SessionKey, Entry>,
+struct Entries<K: Key, L: Landing> {
+    map: HashMap<K, Entry<L>>,
     /// At this number of entries, expired ones are removed. It is twice the number that was left the last time, so
     /// that pruning stays cheap even if many sessions wait for an IdP that is down.
     prune_at: usize,
 }
 
 #[derive(Debug)]
-enum Entry {
-    Flying(watch::Receiver<Option<Outcome>>),
-    /// The last one failed; a new one would only add to the trouble before this time.
-    Cooling(Timestamp),
+enum Entry<L> {
+    Flying(watch::Receiver<Option<L>>),
+    /// The last one failed in this way; a new one would only add to the trouble before this time.
+    Cooling(Timestamp, L),
 }
 
-/// A refresh that a caller waits for.
+/// A flight that a caller waits for.
 #[derive(Debug)]
-pub(super) enum Flight {
+pub(super) enum Flight<L> {
     /// Under way.
-    Under(watch::Receiver<Option<Outcome>>),
-    /// The last one failed a moment ago; it is not repeated yet.
-    BackingOff(Duration),
+    Under(watch::Receiver<Option<L>>),
+    /// The last one failed a moment ago in this way; it is not repeated yet.
+    BackingOff(L),
 }
 
 /// Takes the entry out however the task ends, also by a panic.
-struct Cleanup {
-    shared: Arc<Shared>,
-    key: SessionKey,
-    cooling: Option<Timestamp>,
+struct Cleanup<K: Key, L: Landing> {
+    shared: Arc<Shared<K, L>>,
+    key: K,
+    cooling: Option<(Timestamp, L)>,
 }
 
 /// With fewer entries than this, expired ones are not removed.
@@ -79,9 +93,28 @@ const PRUNE_AT: usize = 1_024;
 /// The assumed outcome of a refresh whose task died.
 const AFTER_A_CRASH: Duration = Duration::from_secs(5);
 
+// === impl Outcome ===
+
+impl Landing for Outcome {
+    fn crashed() -> Self {
+        Self::Kept(AFTER_A_CRASH)
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Kept(pause) => Some(*pause),
+            Self::Refreshed | Self::Ended | Self::Impossible => None,
+        }
+    }
+
+    fn with_pause(&self, left: Duration) -> Self {
+        self.pause().map_or(*self, |_| Self::Kept(left))
+    }
+}
+
 // === impl Flights ===
 
-impl Flights {
+impl<K: Key, L: Landing> Flights<K, L> {
     pub(super) fn new(clock: SharedClock, joined: Counter) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -96,18 +129,18 @@ impl Flights {
         }
     }
 
-    /// The refresh of `key` that is under way, if there is one.
-    pub(super) fn under_way(&self, key: &SessionKey) -> Option<Flight> {
+    /// The flight of `key` that is under way, if there is one.
+    pub(super) fn under_way(&self, key: &K) -> Option<Flight<L>> {
         match self.shared.entries.lock().map.get(key) {
             Some(Entry::Flying(outcome)) => Some(Flight::Under(outcome.clone())),
             _ => None,
         }
     }
 
-    /// Joins the refresh of `key` that is under way, or starts `refresh` in its own task.
-    pub(super) fn join<F>(&self, key: SessionKey, refresh: impl FnOnce() -> F) -> Flight
+    /// Joins the flight of `key` that is under way, or starts `flight` in its own task.
+    pub(super) fn join<F>(&self, key: K, flight: impl FnOnce() -> F) -> Flight<L>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = L> + Send + 'static,
     {
         let now = self.shared.clock.now();
         let mut entries = self.shared.entries.lock();
@@ -116,14 +149,14 @@ impl Flights {
                 self.shared.joined.count();
                 return Flight::Under(outcome.clone());
             }
-            Some(Entry::Cooling(until)) if now < *until => {
-                return Flight::BackingOff(until.duration_since(now));
+            Some(Entry::Cooling(until, landing)) if now < *until => {
+                return Flight::BackingOff(landing.with_pause(until.duration_since(now)));
             }
             _ => {}
         }
         entries.prune(now);
         let (sender, receiver) = watch::channel(None);
-        entries.map.insert(key, Entry::Flying(receiver.clone()));
+        entries.map.insert(key.clone(), Entry::Flying(receiver.clone()));
         drop(entries);
 
         let mut cleanup = Cleanup {
@@ -131,31 +164,32 @@ impl Flights {
             key,
             cooling: None,
         };
-        let refresh = refresh();
+        let flight = flight();
         self.shared.tasks.spawn(async move {
-            let outcome = refresh.await;
-            if let Outcome::Kept(pause) = outcome {
-                cleanup.cooling = Some(cleanup.shared.clock.now().saturating_add(pause));
+            let landing = flight.await;
+            if let Some(pause) = landing.pause() {
+                let until = cleanup.shared.clock.now().saturating_add(pause);
+                cleanup.cooling = Some((until, landing.clone()));
             }
             // The entry goes first: a caller that comes after it finds the new token in the store.
             drop(cleanup);
-            sender.send_replace(Some(outcome));
+            sender.send_replace(Some(landing));
         });
         Flight::Under(receiver)
     }
 
-    /// Resolves when no refresh is under way any more.
+    /// Resolves when no flight is under way any more.
     pub(super) async fn drain(&self) {
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
 }
 
-impl Drop for Cleanup {
+impl<K: Key, L: Landing> Drop for Cleanup<K, L> {
     fn drop(&mut self) {
         let entries = &mut self.shared.entries.lock().map;
-        match self.cooling {
-            Some(until) => entries.insert(self.key, Entry::Cooling(until)),
+        match self.cooling.take() {
+            Some((until, landing)) => entries.insert(self.key.clone(), Entry::Cooling(until, landing)),
             None => entries.remove(&self.key),
         };
     }
@@ -163,11 +197,11 @@ impl Drop for Cleanup {
 
 // === impl Entries ===
 
-impl Entries {
+impl<K: Key, L: Landing> Entries<K, L> {
     fn prune(&mut self, now: Timestamp) {
         if self.map.len() >= self.prune_at {
             self.map
-                .retain(|_, entry| !matches!(entry, Entry::Cooling(until) if *until <= now));
+                .retain(|_, entry| !matches!(entry, Entry::Cooling(until, _) if *until <= now));
             self.map.shrink_to(PRUNE_AT.max(self.map.len()));
             self.prune_at = PRUNE_AT.max(self.map.len() * 2);
         }
@@ -176,14 +210,14 @@ impl Entries {
 
 // === impl Flight ===
 
-impl Flight {
+impl<L: Landing> Flight<L> {
     /// Waits for the outcome.
-    pub(super) async fn outcome(self) -> Outcome {
+    pub(super) async fn outcome(self) -> L {
         match self {
-            Self::BackingOff(pause) => Outcome::Kept(pause),
-            Self::Under(mut outcome) => match outcome.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.unwrap_or(Outcome::Kept(AFTER_A_CRASH)),
-                Err(_) => Outcome::Kept(AFTER_A_CRASH),
+            Self::BackingOff(landing) => landing,
+            Self::Under(mut landing) => match landing.wait_for(Option::is_some).await {
+                Ok(landing) => landing.clone().unwrap_or_else(L::crashed),
+                Err(_) => L::crashed(),
             },
         }
     }
@@ -199,10 +233,10 @@ mod tests {
     use crate::{
         clock::ManualClock,
         random::{RandomExt as _, SystemRandom},
-        session::SessionId,
+        session::{SessionId, SessionKey},
     };
 
-    fn setup() -> (Flights, ManualClock, SessionKey) {
+    fn setup() -> (Flights<SessionKey, Outcome>, ManualClock, SessionKey) {
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_000));
         (
             Flights::new(Arc::new(clock.clone()), Counter::default()),
@@ -217,7 +251,7 @@ mod tests {
     async fn all_who_come_join_one_flight() {
         let (flights, _, key) = setup();
         let (started, gate) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
-        let waiting: Vec<Flight> = (0..50)
+        let waiting: Vec<Flight<Outcome>> = (0..50)
             .map(|_| {
                 let (started, gate) = (Arc::clone(&started), Arc::clone(&gate));
                 flights.join(key, || async move {

@@ -5,22 +5,38 @@ use std::{error::Error, sync::Arc, time::Duration};
 use super::{
     Inner, Tokens, backoff,
     fate::{Answer, Verdict},
-    flights::{Flight, Outcome},
+    flights::{Flight, Landing as _, Outcome},
+    for_api::Failed,
 };
 use crate::{
     clock::Timestamp,
+    credential::TokenPolicy,
     diagnostic::Explain,
+    oidc::Meaning,
     session::{Claim, Claimed, Due, Lease, Session, SessionKey, StoreError, Stored, UpdateError},
 };
 
-/// Which access token a refresh is to replace: a refresh happens once per generation.
-type Generation = Timestamp;
+/// The state of the tokens that a request to the IdP begins with. Its answer is for this state and for no later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Generation {
+    access: Timestamp,
+    for_api: Option<Timestamp>,
+}
+
+/// The purpose that a refresh token is used for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted<'a> {
+    /// The next access token of the session. It replaces the present one.
+    Session,
+    /// An access token for one API (RFC 8707 section 2.2). The one of the session stays.
+    Api(&'a TokenPolicy),
+}
 
 /// The pause before a refresh that was not possible at the moment, through no fault of the IdP.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// If another process holds the session, this one is notified when that has finished. It also polls at this interval.
-const LOOK_BY_ITSELF: Duration = Duration::from_secs(1);
+pub(super) const LOOK_BY_ITSELF: Duration = Duration::from_secs(1);
 
 /// The pause after a failure of the store.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(1);
@@ -53,6 +69,8 @@ pub(super) enum Attempt {
     Kept(Duration),
     /// There is no refresh token.
     Impossible,
+    /// The IdP gives no token for the API.
+    NotIssued(Failed),
     /// Another process has the lease, or the session is gone.
     Lost,
     /// A former holder has renewed the tokens after all.
@@ -64,7 +82,7 @@ pub(super) enum Attempt {
 
 impl Tokens {
     /// Joins or starts the refresh that replaces the access token of `seen`.
-    pub(super) fn fly(&self, key: SessionKey, seen: &Session) -> Flight {
+    pub(super) fn fly(&self, key: SessionKey, seen: &Session) -> Flight<Outcome> {
         let inner = Arc::clone(&self.inner);
         let generation = seen.tokens.access_obtained_at;
         self.inner
@@ -95,7 +113,7 @@ impl Tokens {
         // Due a little later, so that the loop does not claim the same session over and over.
         let pause = match flight {
             Flight::Under(_) => LOOK_AGAIN,
-            Flight::BackingOff(pause) => pause,
+            Flight::BackingOff(landing) => landing.pause().unwrap_or(LOOK_AGAIN),
         };
         let again = self.inner.clock.now().saturating_add(pause);
         self.inner.give_back(claimed, Due::At(again)).await;
@@ -104,12 +122,12 @@ impl Tokens {
 
 impl Inner {
     /// Replaces the access token of `generation`, or waits until another process has.
-    async fn replace(&self, key: &SessionKey, generation: Generation) -> Outcome {
+    async fn replace(&self, key: &SessionKey, generation: Timestamp) -> Outcome {
         loop {
             match self.turn(key, generation).await {
                 Ok(Turn::Mine(claimed)) => {
-                    if let Some(outcome) = self.under(claimed).await {
-                        return outcome;
+                    if let Some(attempt) = self.under(claimed, Wanted::Session).await {
+                        return attempt.into();
                     }
                 }
                 Ok(Turn::Over(outcome)) => return outcome,
@@ -119,12 +137,12 @@ impl Inner {
     }
 
     /// Waits until the session can be claimed, or another process has refreshed it.
-    async fn turn(&self, key: &SessionKey, generation: Generation) -> Result<Turn, StoreError> {
+    async fn turn(&self, key: &SessionKey, generation: Timestamp) -> Result<Turn, StoreError> {
         let mut watch = self.sessions.watch(key);
         loop {
             let (stored, held_for) = match self.sessions.claim(key, self.options.lease).await? {
                 Claim::Gone => return Ok(Turn::Over(Outcome::Ended)),
-                Claim::Claimed(claimed) if is_of(generation, &claimed.stored.session) => {
+                Claim::Claimed(claimed) if obtained_at(&claimed.stored) == generation => {
                     return Ok(Turn::Mine(claimed));
                 }
                 Claim::Claimed(claimed) => {
@@ -133,7 +151,7 @@ impl Inner {
                 }
                 Claim::Held(stored, held_for) => (stored, held_for),
             };
-            if !is_of(generation, &stored.session) {
+            if obtained_at(&stored) != generation {
                 return Ok(Turn::Over(Outcome::Refreshed));
             }
             if self.permits.is_closed() {
@@ -152,8 +170,8 @@ impl Inner {
         if due.is_some_and(|due| due <= self.clock.now()) {
             let key = *claimed.lease.key();
             let generation = claimed.stored.session.tokens.access_obtained_at;
-            return match self.under(claimed).await {
-                Some(outcome) => outcome,
+            return match self.under(claimed, Wanted::Session).await {
+                Some(attempt) => attempt.into(),
                 None => self.replace(&key, generation).await,
             };
         }
@@ -168,38 +186,33 @@ impl Inner {
         }
     }
 
-    /// Refreshes while the lease is held, and gives it back. `None` where it was lost before the request to the IdP.
-    async fn under(&self, claimed: Claimed) -> Option<Outcome> {
+    /// Uses the refresh token while the lease is held, and gives the lease back. `None` where it was lost before the request
+    /// to the IdP.
+    pub(super) async fn under(&self, claimed: Claimed, wanted: Wanted<'_>) -> Option<Attempt> {
         let Claimed {
             lease,
             stored,
             taken_over,
         } = claimed;
-        match self.attempt(&lease, stored, taken_over).await {
-            Attempt::Renewed => Some(Outcome::Refreshed),
-            Attempt::Ended => Some(Outcome::Ended),
-            Attempt::Lost => None,
+        let attempt = self.attempt(&lease, stored, taken_over, wanted).await;
+        match &attempt {
+            // The lease has ended, or is the mark of a request without an answer.
+            Attempt::Renewed | Attempt::Ended | Attempt::Unsettled => {}
+            Attempt::Lost => return None,
             Attempt::Kept(pause) => {
-                let again = self.clock.now().saturating_add(pause);
+                let again = self.clock.now().saturating_add(*pause);
                 self.release(lease, Due::At(again)).await;
-                Some(Outcome::Kept(pause))
             }
-            Attempt::Impossible => {
-                self.release(lease, Due::Never).await;
-                Some(Outcome::Impossible)
-            }
-            Attempt::Overtaken => {
-                self.release(lease, Due::Unchanged).await;
-                Some(Outcome::Refreshed)
-            }
-            Attempt::Unsettled => Some(Outcome::Kept(AFTER_STORE_ERROR)),
+            Attempt::Impossible => self.release(lease, Due::Never).await,
+            Attempt::Overtaken | Attempt::NotIssued(_) => self.release(lease, Due::Unchanged).await,
         }
+        Some(attempt)
     }
 
     /// Refreshes, and extends the lease meanwhile.
-    async fn attempt(&self, lease: &Lease, stored: Stored, taken_over: bool) -> Attempt {
+    async fn attempt(&self, lease: &Lease, stored: Stored, taken_over: bool, wanted: Wanted<'_>) -> Attempt {
         let key = lease.key();
-        let refresh = self.refresh(lease, stored, taken_over);
+        let refresh = self.refresh(lease, stored, taken_over, wanted);
         tokio::pin!(refresh);
         loop {
             tokio::select! {
@@ -225,8 +238,9 @@ impl Inner {
         lease: &Lease,
         mut stored: Stored,
         taken_over: bool,
+        wanted: Wanted<'_>,
     ) -> Result<Attempt, UpdateError> {
-        let (key, generation) = (lease.key(), stored.session.tokens.access_obtained_at);
+        let (key, generation) = (lease.key(), Generation::of(&stored.session));
         match self.note_uncertain(key, stored, taken_over).await {
             Ok(noted) => stored = noted,
             Err(error) => return self.unsettled(key, Err(error)),
@@ -255,15 +269,22 @@ impl Inner {
             return Ok(Attempt::Kept(self.pause(&stored.session, Some(pause))));
         }
 
-        let answer = self.relying_party.refresh(&refresh_token).await;
+        let answer = match wanted {
+            Wanted::Session => self.relying_party.refresh(&refresh_token).await,
+            Wanted::Api(policy) => {
+                self.relying_party
+                    .refresh_for(&refresh_token, &policy.target)
+                    .await
+            }
+        };
         drop(permit);
         match answer {
             Ok(response) => {
                 let arrived = self.clock.now();
                 self.breaker.success();
-                let accepted = self.accept(lease, stored, &response, arrived).await;
+                let accepted = self.accept(lease, stored, &response, arrived, wanted).await;
                 let attempt = self.unsettled(key, accepted)?;
-                if matches!(attempt, Attempt::Renewed) {
+                if matches!((&attempt, wanted), (Attempt::Renewed, Wanted::Session)) {
                     self.measures.renewed(self.clock.now());
                 }
                 Ok(attempt)
@@ -272,6 +293,16 @@ impl Inner {
                 let was_uncertain = stored.session.tokens.uncertain;
                 let answer = Answer::of_call(&error, was_uncertain);
                 self.note(answer);
+                if let Wanted::Api(policy) = wanted
+                    && error.meaning() == Meaning::Refused
+                {
+                    // The IdP refuses this API, and the session has its tokens all the same.
+                    return Ok(Attempt::NotIssued(self.not_issued(
+                        Some(key),
+                        policy,
+                        &error.into(),
+                    )));
+                }
                 let uncertain = was_uncertain || error.outcome_unknown();
                 let failure = Failure {
                     answer,
@@ -325,7 +356,7 @@ impl Inner {
                 let stored = if tokens.uncertain == failure.uncertain && tokens.strikes == strikes {
                     stored
                 } else {
-                    let generation = tokens.access_obtained_at;
+                    let generation = Generation::of(&stored.session);
                     self.update(key, stored, |session| {
                         // Another process may have renewed them meanwhile: nothing is known against the new ones.
                         if is_of(generation, session) {
@@ -384,8 +415,40 @@ impl Inner {
     }
 }
 
-/// Whether the session still has the access token that a refresh is to replace. If another process has renewed it meanwhile,
-/// because this one was late or an answer of the store was lost, then an answer of the IdP is older than what the session has.
-pub(super) fn is_of(generation: Timestamp, session: &Session) -> bool {
-    session.tokens.access_obtained_at == generation
+/// Whether the session still has the tokens that a request to the IdP began with. If another process has renewed them
+/// meanwhile, because this one was late or an answer of the store was lost, then an answer of the IdP is older than what the
+/// session has.
+pub(super) fn is_of(generation: Generation, session: &Session) -> bool {
+    Generation::of(session) == generation
+}
+
+/// When the access token of the session was obtained: a refresh replaces it once.
+fn obtained_at(stored: &Stored) -> Timestamp {
+    stored.session.tokens.access_obtained_at
+}
+
+// === impl Generation ===
+
+impl Generation {
+    pub(super) fn of(session: &Session) -> Self {
+        Self {
+            access: session.tokens.access_obtained_at,
+            for_api: session.tokens.api_refreshed_at,
+        }
+    }
+}
+
+// === impl Outcome ===
+
+impl From<Attempt> for Outcome {
+    fn from(attempt: Attempt) -> Self {
+        match attempt {
+            Attempt::Renewed | Attempt::Overtaken => Self::Refreshed,
+            Attempt::Ended => Self::Ended,
+            Attempt::Impossible => Self::Impossible,
+            Attempt::Kept(pause) => Self::Kept(pause),
+            Attempt::NotIssued(failed) => Self::Kept(failed.pause),
+            Attempt::Lost | Attempt::Unsettled => Self::Kept(AFTER_STORE_ERROR),
+        }
+    }
 }

@@ -21,11 +21,13 @@ const AT_A_TIME: usize = 4;
 /// The maximum number of such waiting sessions. With an endpoint that does not answer, more would only take memory.
 const WAITING: usize = 10_000;
 
-/// The tokens to revoke: all known ones of a grant, or a single access token.
+/// The tokens to revoke: all known ones of a grant, or access tokens only.
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
     pub(super) refresh: Option<Secret>,
     pub(super) access: Secret,
+    /// The access tokens for single APIs.
+    pub(super) others: Vec<Secret>,
 }
 
 /// The data kept of a session until its turn comes.
@@ -100,7 +102,7 @@ impl Revocations {
 
     async fn revoke(&self, grant: &Grant) {
         self.relying_party
-            .revoke_grant(grant.refresh.as_ref(), &grant.access)
+            .revoke_grant(grant.refresh.as_ref(), &grant.access, &grant.others)
             .await;
     }
 
@@ -124,11 +126,27 @@ impl Listener for Revocations {
 
 // === impl Grant ===
 
+impl Grant {
+    /// A single access token.
+    pub(super) fn of_one(access: &Secret) -> Self {
+        Self {
+            refresh: None,
+            access: access.clone(),
+            others: Vec::new(),
+        }
+    }
+}
+
 impl From<&session::Tokens> for Grant {
     fn from(tokens: &session::Tokens) -> Self {
         Self {
             refresh: tokens.refresh_token().cloned(),
             access: Secret::clone(&tokens.access),
+            others: tokens
+                .for_targets
+                .iter()
+                .map(|token| Secret::clone(&token.access))
+                .collect(),
         }
     }
 }

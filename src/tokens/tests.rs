@@ -5,7 +5,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 use http::StatusCode;
 use serde_json::json;
 
-use super::{refresh::Attempt, *};
+use super::{
+    refresh::{Attempt, Wanted},
+    *,
+};
 use crate::{
     clock::{Clock as _, ManualClock, SystemClock},
     instruments::Tally,
@@ -181,11 +184,18 @@ async fn attack_10_a_lost_lease_sends_no_refresh_token() {
     let current = harness.claim(&key).await;
     assert!(current.taken_over);
     let inner = &harness.tokens.inner;
-    let attempt = inner.refresh(&late.lease, late.stored, late.taken_over).await;
+    let attempt = inner
+        .refresh(&late.lease, late.stored, late.taken_over, Wanted::Session)
+        .await;
     assert!(matches!(attempt, Ok(Attempt::Lost)));
     assert_eq!(harness.requests(), 0);
     // The process that has the lease goes on.
-    let attempt = inner.refresh(&current.lease, current.stored, current.taken_over);
+    let attempt = inner.refresh(
+        &current.lease,
+        current.stored,
+        current.taken_over,
+        Wanted::Session,
+    );
     assert!(matches!(attempt.await, Ok(Attempt::Renewed)));
     assert_eq!(harness.requests(), 1);
 }
@@ -204,7 +214,7 @@ async fn an_attempt_that_sends_nothing_is_no_trial_of_the_idp() {
     let attempt = harness
         .tokens
         .inner
-        .refresh(&late.lease, late.stored, false)
+        .refresh(&late.lease, late.stored, false, Wanted::Session)
         .await;
     assert!(matches!(attempt, Ok(Attempt::Lost)));
     assert!(breaker.check(harness.clock.now()).is_ok());
@@ -219,7 +229,7 @@ async fn attack_10_a_lease_that_nobody_took_is_good_after_its_end() {
     let attempt = harness
         .tokens
         .inner
-        .refresh(&late.lease, late.stored, false)
+        .refresh(&late.lease, late.stored, false, Wanted::Session)
         .await;
     assert!(matches!(attempt, Ok(Attempt::Renewed)));
 }
@@ -270,7 +280,12 @@ async fn attack_10_a_late_answer_keeps_the_next_holder_from_asking() {
     let current = harness.claim(&key).await;
     let inner = &harness.tokens.inner;
     let permit = inner.permits.acquire().await.unwrap();
-    let mut attempt = Box::pin(inner.refresh(&current.lease, current.stored, current.taken_over));
+    let mut attempt = Box::pin(inner.refresh(
+        &current.lease,
+        current.stored,
+        current.taken_over,
+        Wanted::Session,
+    ));
     assert!(futures_util::poll!(&mut attempt).is_pending());
     assert!(harness.stored(&key).await.tokens.uncertain);
     let renewed = |session: &mut Session| {

@@ -5,7 +5,7 @@
 
 use super::{
     Inner,
-    refresh::{Attempt, is_of},
+    refresh::{Attempt, Generation, is_of},
 };
 use crate::session::{Claimed, Due, Session, SessionKey, Stored, UpdateError};
 
@@ -37,7 +37,7 @@ impl Inner {
         if !taken_over || stored.session.tokens.uncertain {
             return Ok(stored);
         }
-        let generation = stored.session.tokens.access_obtained_at;
+        let generation = Generation::of(&stored.session);
         // It may store its answer at this moment. Then the refresh token is another one.
         let mark = |session: &mut Session| {
             session.tokens.uncertain |= is_of(generation, session);

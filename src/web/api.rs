@@ -32,7 +32,7 @@ use super::{
     way_in::{self, Page},
 };
 use crate::{
-    credential::Credential,
+    credential::{Credential, TokenPolicy},
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
         SessionEnd, Table, Upgrade,
@@ -78,7 +78,7 @@ pub(super) async fn handle(
         }
     };
     let credential = match &caller {
-        Some(caller) => Some(web.credential_and_renewal(caller).await?),
+        Some(caller) => Some(web.credential_and_renewal(caller, matched.route.tokens()).await?),
         None => None,
     };
     let (credential, renewal) = match credential {
@@ -179,7 +179,7 @@ async fn pass_on(
     if let (Some(caller), Some(refused)) = (caller, credential)
         && refused_token::is_refusal(&answer)
     {
-        answer = refused_token::again(web, caller, &refused, call, answer).await?;
+        answer = refused_token::again(web, caller, matched.route.tokens(), &refused, call, answer).await?;
     }
     Ok(match (asked, Demand::of(&answer)) {
         (Some((caller, asked)), Some(demand)) => step_up::answer(web, caller, &asked, &demand),
@@ -217,10 +217,12 @@ impl Web {
     async fn credential_and_renewal(
         &self,
         caller: &Caller,
+        policy: &TokenPolicy,
     ) -> Result<Option<(Result<Option<Credential>, Problem>, Option<Renewal>)>, Problem> {
-        let credential = match self.tokens.credential(&caller.key, &caller.stored).await {
+        let credential = self.tokens.credential_for(&caller.key, &caller.stored, policy);
+        let credential = match credential.await {
             Ok(credential) => Ok(Some(credential)),
-            Err(error @ CredentialError::Pending(_)) => Err(error.into()),
+            Err(error @ (CredentialError::Pending(_) | CredentialError::Refused(_))) => Err(error.into()),
             Err(CredentialError::Ended) => return Ok(None),
             Err(error) => return Err(error.into()),
         };

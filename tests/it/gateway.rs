@@ -18,6 +18,7 @@ mod rewrite;
 mod routing;
 mod step_up;
 mod streams;
+mod tokens;
 mod trailers;
 mod websockets;
 mod wire;

@@ -63,6 +63,7 @@ export type ProblemCode =
   | "unknown_host"
   | "unknown_service"
   | "upgrade_not_supported"
+  | "upstream_auth_failed"
   | "websocket_handshake"
   | "websocket_version";
 

@@ -140,8 +140,8 @@ mod tests {
                 "people on that host cannot log in",
             ),
             Check::Scopes => (
-                "`OIDC_SCOPES`, compared with the registered and the offered scopes",
-                "every login is refused",
+                "`OIDC_SCOPES`, compared with the registered and the offered scopes; if routes need tokens for single APIs, the grants for them, compared with `grant_types_supported`",
+                "every login is refused; or calls of these routes get 502",
             ),
             Check::Method => (
                 "the authentication method here and at the provider",

@@ -47,8 +47,6 @@ pub(in crate::config) const KEYS: &[Legacy] = &[
         "authz_default_mapping_enabled",
         NotBuilt("asking a policy decision point"),
     ),
-    key("service_audiences.*", NotBuilt("tokens for single services")),
-    key("service_scopes.*", NotBuilt("tokens for single services")),
     key(
         "services.*",
         Refused(

@@ -111,14 +111,6 @@ pub(in crate::config) const VARIABLES: &[Legacy] = &[
         "OIDC_PROVIDER_ALIAS",
         NotBuilt("routes for callers with a bearer token"),
     ),
-    legacy(
-        "BFF_TOKEN_POLICY_ENABLED",
-        Ignored("routes with a token policy are not built yet"),
-    ),
-    legacy(
-        "BFF_OBO_ENABLED",
-        Ignored("routes with a token policy are not built yet"),
-    ),
     // FAPI
     legacy("MTLS_CERT", NotBuilt("TLS client authentication, RFC 8705")),
     legacy("MTLS_KEY", NotBuilt("TLS client authentication, RFC 8705")),

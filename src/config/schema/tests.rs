@@ -123,7 +123,7 @@ fn schema_and_reader_refuse_the_same_files() {
         "bff_base_url: https://app.example/path\n",
         "bff_config_dir: /x\n",
         "oidc_scopes: { a: b }\n",
-        "service_audiences: { orders: https://orders.example }\n",
+        "service_audiences: { orders: { x: y } }\n",
         "auth: { audience: x }\n",
         "auth: { isuer: x }\n",
     ] {

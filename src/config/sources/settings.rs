@@ -8,7 +8,7 @@ use super::{
         names::Source,
         path::{self, Leads},
         problem::{Complaint, shown_name},
-        settings_file::{Node, Setting},
+        settings_file::{Node, Setting, Settings},
         unknown,
     },
     Content, FILE, MAY_BE_EMPTY, Raw, Sources,
@@ -23,7 +23,8 @@ impl Sources {
             key: shown_name(key).to_owned(),
             line: setting.line,
         };
-        let expanded = match expand_node(&mut setting.value, environment) {
+        let is_map = known_key(key).is_some_and(|(variable, _)| variable.is_map());
+        let expanded = match expand_all(&mut setting.value, is_map, environment) {
             Ok(expanded) => expanded,
             Err(error) => {
                 let complaint =
@@ -79,6 +80,38 @@ impl Sources {
             _ => self.take_legacy(source, legacy, ""),
         }
     }
+}
+
+/// The entries `name=value` of a map; a list of values, or several in one text, is several entries.
+fn named_values(entries: Settings) -> Result<Vec<String>, Complaint> {
+    let mut named = Vec::new();
+    for (name, Setting { value, .. }) in entries {
+        let values: Vec<String> = match value {
+            Node::Null => Vec::new(),
+            Node::Scalar(text) => text.split_ascii_whitespace().map(str::to_owned).collect(),
+            Node::List(values) => values,
+            Node::Unquoted | Node::Map(_) | Node::Nested => {
+                return Err(Complaint::new(
+                    "has an entry that is neither a value nor a list of values",
+                    "write one value or a flat list for each name",
+                ));
+            }
+        };
+        named.extend(values.into_iter().map(|value| format!("{name}={value}")));
+    }
+    Ok(named)
+}
+
+/// The same as [`expand_node`], also in the entries of the map of one variable.
+fn expand_all(node: &mut Node, is_map: bool, environment: &Environment) -> Result<bool, ExpandError> {
+    let Node::Map(entries) = node else {
+        return expand_node(node, environment);
+    };
+    let mut any = false;
+    for entry in entries.values_mut().filter(|_| is_map) {
+        any |= expand_node(&mut entry.value, environment)?;
+    }
+    Ok(any)
 }
 
 /// Replaces `${NAME}`; returns whether it occurred.
@@ -149,6 +182,9 @@ fn content(
             Ok(Some(Content::Text(text)))
         }
         Node::List(entries) if variable.is_list() => Ok(Some(Content::List(entries))),
+        Node::Map(entries) if variable.is_map() => {
+            named_values(entries).map(|entries| Some(Content::List(entries)))
+        }
         Node::List(_) => Err(Complaint::new(
             "is a list, but takes one value",
             "write one value",

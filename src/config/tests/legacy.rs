@@ -228,11 +228,6 @@ app_name: bff
             "services.crud.client_id (settings.yaml, line 1)",
             "no meaning",
         ),
-        (
-            "service_scopes: {crud: [planted]}\n",
-            "service_scopes.crud (settings.yaml, line 1)",
-            "is not built yet",
-        ),
     ] {
         let error = with_settings(text, &[("OIDC_ISSUER", "")]).unwrap_err();
         let found = error.problems.iter().find(|problem| problem.variable == variable);
@@ -301,5 +296,31 @@ fn the_file_of_settings_can_be_named() {
     assert_eq!(
         (problem.variable.as_str(), problem.message.as_str()),
         ("SETTINGS_FILE", "names no file")
+    );
+}
+
+/// Flat keys with maps, and the same in the environment.
+#[test]
+fn services_get_their_targets_from_settings() {
+    let text = "
+service_audiences: { crud: '${CRUD_AUDIENCE}', orders: https://orders.example }
+service_scopes: { crud: [a, b], orders: c d }
+";
+    let (config, _) = with_settings(text, &[("CRUD_AUDIENCE", "urn:crud")]).unwrap();
+    let in_file = config.tokens;
+    assert_eq!(in_file.service_audiences["crud"], "urn:crud");
+    assert_eq!(in_file.service_audiences["orders"], "https://orders.example");
+    assert_eq!(in_file.service_scopes["crud"], ["a", "b"]);
+    assert_eq!(in_file.service_scopes["orders"], ["c", "d"]);
+    let environment = [
+        ("SERVICE_AUDIENCES", "crud=urn:crud,orders=https://orders.example"),
+        ("SERVICE_SCOPES", "crud=a crud=b orders=c,orders=d"),
+    ];
+    let (config, _) = with_settings("", &environment).unwrap();
+    assert_eq!(config.tokens, in_file);
+    let error = with_settings("service_audiences: { crud: { a: b } }\n", &[]).unwrap_err();
+    assert!(
+        error.to_string().contains("neither a value nor a list"),
+        "{error}"
     );
 }

@@ -805,6 +805,30 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "from 1 to 10000",
         "write a number",
     ),
+    (
+        &[("SERVICE_AUDIENCES", "orders")],
+        "SERVICE_AUDIENCES",
+        "not `service=value`",
+        "orders=https://orders.example",
+    ),
+    (
+        &[("SERVICE_AUDIENCES", "orders=a, orders=b")],
+        "SERVICE_AUDIENCES",
+        "names a service twice",
+        "one audience for each",
+    ),
+    (
+        &[("SERVICE_SCOPES", "=orders.read")],
+        "SERVICE_SCOPES",
+        "not `service=value`",
+        "name a service",
+    ),
+    (
+        &[("OIDC_RESOURCE_INDICATORS", "sometimes")],
+        "OIDC_RESOURCE_INDICATORS",
+        "is not one of `auto`",
+        "write one",
+    ),
     // Login
     (
         &[("BFF_BASE_URL", "")],

@@ -10,6 +10,7 @@ mod pattern;
 mod policy;
 mod route;
 mod service;
+mod tokens;
 mod upstream_path;
 mod web_sockets;
 
@@ -29,6 +30,7 @@ pub(super) use self::{
     legacy::{Place, words_of_legacy},
     route::KEYS as ROUTE_KEYS,
     service::KEYS as SERVICE_KEYS,
+    tokens::POLICY_KEYS,
 };
 
 /// A valid route with its position.
@@ -48,7 +50,7 @@ pub(super) fn read(yaml: &str, around: &Around<'_>) -> Result<Routes, RoutesErro
     let Some(mut root) = yaml::read(yaml, Aliases::Followed).map_err(RoutesError::of_yaml)? else {
         return Ok(Routes::default());
     };
-    let mut reader = Reader::new(around.folder);
+    let mut reader = Reader::new(around.folder, around.tokens);
     reader.expand(&mut root, around.variables);
     if reader.mistakes.is_empty() {
         let routes = reader.root(&root);
@@ -77,6 +79,7 @@ impl Reader<'_> {
                 known.insert(key.name.as_str(), service);
             }
         }
+        self.unknown_defaults(root.at(), &known);
         let mut routes = Vec::new();
         if let Some(node) = fields.get("routes") {
             let mut ids = HashSet::new();

@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::read::{Place, ROUTE_KEYS, SERVICE_KEYS, words_of_legacy};
+use super::read::{POLICY_KEYS, Place, ROUTE_KEYS, SERVICE_KEYS, words_of_legacy};
+use crate::credential::Mode;
 
 /// Values that hold `${NAME}`: what stands for it is only known at the start.
 const EXPANDED: &str = "\\$\\{";
@@ -138,6 +139,11 @@ fn service_key(key: &str) -> Value {
         "rewrite" => {
             switch("Whether URLs of the service in its answers become public ones; true without it.")
         }
+        "token_audience" => text("The aud that tokens for this service must have."),
+        "audience" => text("Another name of token_audience."),
+        "scopes" => {
+            json!({"$ref": "#/$defs/scopes", "description": "The scopes of tokens for this service."})
+        }
         _ => json!(true),
     }
 }
@@ -246,6 +252,37 @@ fn route_key(key: &str) -> Value {
             "Whether segments may hold %2F and %23; refuse without it.",
             &json!({"enum": ["refuse", "pass"]}),
         ),
+        "token_policy" => json!({
+            "description": "Which token goes to the service (docs/tokens-for-apis.md).",
+            "type": "object",
+            "properties": POLICY_KEYS
+                .iter()
+                .map(|key| ((*key).to_owned(), policy_key(key)))
+                .collect::<Map<_, _>>(),
+            "additionalProperties": false,
+        }),
+        _ => json!(true),
+    }
+}
+
+fn policy_key(key: &str) -> Value {
+    match key {
+        "mode" => or_expanded(
+            "session_passthrough (without it, too): the access token of the session. service_token: one of this server. on_behalf_of: one that is exchanged for that of the session.",
+            &json!({"enum": Mode::ALL.map(Mode::word)}),
+        ),
+        "service" => text("The service whose audience and scopes count; target_service without it."),
+        "audience" => text("The aud that the token must have; that of the service without it."),
+        "scopes" => {
+            json!({"$ref": "#/$defs/scopes", "description": "The scopes of the token; those of the service without it."})
+        }
+        "cache_ttl" => json!({
+            "description": "How long the token is used at most.",
+            "anyOf": [
+                {"type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+(ms|s|m|h|d)?$"},
+                {"$ref": "#/$defs/expanded"},
+            ],
+        }),
         _ => json!(true),
     }
 }
@@ -322,6 +359,7 @@ fn definitions() -> Value {
                 "additionalProperties": false,
             },
         ]},
+        "scopes": {"type": ["array", "string"], "maxItems": 64, "items": {"type": ["string", "integer"]}},
         "value": {"type": ["string", "integer", "boolean"]},
         "values": {"anyOf": [
             {"$ref": "#/$defs/value"},

@@ -9,6 +9,7 @@ use http::{
 
 use super::limits::MaxBody;
 use crate::{
+    credential::{Mode, Target, TokenPolicy},
     gateway::headers::Rules,
     retry::BreakerOptions,
     tls::{Bundle, Identity},
@@ -42,6 +43,7 @@ pub struct Service {
     pub(super) h2c: bool,
     pub(super) rules: Rules,
     pub(super) rewrite: bool,
+    pub(super) target: Target,
     /// Those of its `ca_file`.
     pub(super) own_authorities: Option<Bundle>,
     pub(super) max_body: Option<MaxBody>,
@@ -59,6 +61,18 @@ impl Service {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The target of tokens for it, unless a route says otherwise.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Which token goes to it, unless a route says otherwise.
+    #[must_use]
+    pub fn token_policy(&self) -> TokenPolicy {
+        TokenPolicy::new(Mode::default(), &self.id, self.target.clone(), None)
     }
 
     /// Host and port.

@@ -5,6 +5,7 @@ mod original;
 mod params;
 mod policy;
 mod specific;
+mod tokens;
 
 use std::time::Duration;
 
@@ -974,6 +975,7 @@ fn variables_stand_in_values_and_their_values_in_no_message() {
             &Around {
                 variables: &variables,
                 folder: None,
+                tokens: &TokenDefaults::NONE,
             },
         )
     };
@@ -999,7 +1001,6 @@ fn keys_of_the_original_system_are_told_apart() {
     const NOT_BUILT: &str = "is not built yet";
     for (entry, message) in [
         ("authz: pdp", "which are not built yet"),
-        ("token_policy: { mode: on_behalf_of }", NOT_BUILT),
         ("auth: bearer", NOT_BUILT),
         ("internal: true", "has no meaning here"),
         ("strea: true", "unknown key"),
@@ -1035,8 +1036,6 @@ fn keys_of_the_original_system_are_told_apart() {
         assert!(error.to_string().contains(message), "{route}: {error}");
     }
     for (entry, message) in [
-        ("token_audience: x", NOT_BUILT),
-        ("scopes: [x]", NOT_BUILT),
         (
             "tls_verify: ca.pem, ca_file: ca.pem",
             "has both ca_file and a file in tls_verify",
@@ -1091,6 +1090,7 @@ fn a_ca_file_is_read_with_the_routes() {
     let around = Around {
         variables: &|name| (name == "CA").then(|| "ca.pem".to_owned()),
         folder: Some(folder.path()),
+        tokens: &TokenDefaults::NONE,
     };
     let read = |service: &str| Routes::parse_with(&format!("services:\n  a: {{ {service} }}\n"), &around);
     for file in ["ca.pem", "./ca.pem", "\"${CA}\""] {

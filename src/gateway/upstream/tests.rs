@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use super::*;
 use crate::{
     gateway::{
-        Around, Found, GatewayError, NormalPath,
+        Around, Found, GatewayError, NormalPath, TokenDefaults,
         loopback::{Api, logged_in, serve, system_clock},
     },
     outage::testing as outage,
@@ -33,6 +33,7 @@ fn gateway(service: &str, folder: Option<&Path>, options: Options) -> Gateway {
     let around = Around {
         variables: &|_| None,
         folder,
+        tokens: &TokenDefaults::NONE,
     };
     let routes = Routes::parse_with(&yaml, &around).unwrap_or_else(|error| panic!("{error}"));
     Gateway::new(routes, options, system_clock()).unwrap()
@@ -261,6 +262,7 @@ routes:
     let around = Around {
         variables: &|_| None,
         folder: Some(folder.path()),
+        tokens: &TokenDefaults::NONE,
     };
     let routes = Routes::parse_with(&yaml, &around).unwrap();
     let gateway = Gateway::new(routes, Options::default(), system_clock()).unwrap();

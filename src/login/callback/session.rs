@@ -14,7 +14,10 @@ use crate::{
     },
     oidc::{Expect, LoginFacts, TokenResponse},
     secret::Secret,
-    session::{Assurance, Bound, Device, EmailTrust, Memo, Session, Tokens, UserClaims, email_is_unstated},
+    session::{
+        Assurance, Bound, Device, EmailTrust, ForTargets, Memo, Session, Tokens, UserClaims,
+        email_is_unstated,
+    },
 };
 
 /// A longer `acr` is not kept, in bytes.
@@ -80,6 +83,8 @@ impl Login {
             uncertain: false,
             strikes: None,
             later_auth_time: None,
+            for_targets: ForTargets::default(),
+            api_refreshed_at: None,
         };
         self.notice_refresh_token(attempt, tokens.refresh.is_some());
         self.tell_of_unstated_email(&verified.all, user_info.as_ref());

@@ -50,6 +50,10 @@ pub struct Metadata {
     pub token_auth_signing_algs: Option<Vec<String>>,
     /// The ID token algorithms of the provider that we verify; RS256 if it lists none.
     pub id_token_algorithms: Vec<Algorithm>,
+    /// Grants that the provider lists (RFC 8414 section 2).
+    pub grant_types: Option<Vec<String>>,
+    /// Resources that the provider lists (RFC 9728 section 4).
+    pub protected_resources: Option<Vec<String>>,
     /// PKCE methods that the provider lists (RFC 8414).
     pub code_challenge_methods: Option<Vec<String>>,
     /// Authorization responses carry `iss` (RFC 9207 section 3).
@@ -112,6 +116,8 @@ impl Metadata {
             token_auth_methods: reader.list("token_endpoint_auth_methods_supported"),
             token_auth_signing_algs: reader.list("token_endpoint_auth_signing_alg_values_supported"),
             id_token_algorithms: reader.id_token_algorithms(),
+            grant_types: reader.list("grant_types_supported"),
+            protected_resources: reader.list("protected_resources"),
             code_challenge_methods: reader.list("code_challenge_methods_supported"),
             iss_parameter_supported: reader.flag("authorization_response_iss_parameter_supported"),
             require_par: reader.flag("require_pushed_authorization_requests"),
@@ -121,6 +127,13 @@ impl Metadata {
             left_out: endpoints.left_out,
             map,
         })
+    }
+
+    /// Whether the provider lists `grant`. A list that is missing means the code and the implicit grant (OpenID Connect
+    /// Discovery 1.0 section 3).
+    #[must_use]
+    pub fn offers_grant(&self, grant: &str) -> bool {
+        self.grant_types.iter().flatten().any(|listed| listed == grant)
     }
 
     /// How URLs of this provider move: for `registration_client_uri`, which comes later than this document.

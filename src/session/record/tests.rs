@@ -20,6 +20,8 @@ fn tokens(life: u64) -> Tokens {
         uncertain: false,
         strikes: None,
         later_auth_time: None,
+        for_targets: ForTargets::default(),
+        api_refreshed_at: None,
     }
 }
 
@@ -222,4 +224,42 @@ fn what_an_earlier_version_has_stored_under_long_names_is_read() {
     assert_eq!(session.ends_at(), Timestamp::from_unix_millis(9_000));
     // It takes less room from the next write on.
     assert!(session.encode().unwrap().len() < encoded.len() - 100);
+}
+
+/// The last layout before tokens for single APIs: the record of a running server that is replaced by this one.
+#[test]
+fn a_record_without_tokens_for_apis_is_read() {
+    let record = serde_json::json!({
+        "i": "https://idp.test",
+        "s": "alice",
+        "n": "n",
+        "u": { "sub": "alice" },
+        "t": { "a": "access-secret", "o": 1_000, "e": 2_000, "r": "refresh-secret", "i": "id-secret", "s": "openid" },
+        "c": 1_000,
+        "e": 9_000,
+    });
+    let mut encoded = vec![FORMAT];
+    encoded.extend(record.to_string().into_bytes());
+    let mut session = Session::decode(&encoded).unwrap();
+    assert!(session.tokens.for_targets.is_empty());
+    assert_eq!(session.tokens.api_refreshed_at, None);
+    // And written without a trace of them.
+    assert_eq!(session.encode().unwrap().len(), encoded.len());
+
+    let token = crate::session::ForTarget {
+        mode: crate::credential::Mode::OnBehalfOf,
+        target: crate::credential::Target::new(Some("urn:orders".to_owned()), vec!["a".to_owned()]),
+        access: "api-secret".into(),
+        obtained_at: seconds(1_000),
+        expires_at: seconds(2_000),
+        exchanged: Some(seconds(1_000)),
+    };
+    let weight = session.weight();
+    session.tokens.for_targets.put(token, seconds(1_000));
+    assert!(session.weight() > weight);
+    let read = Session::decode(&session.encode().unwrap()).unwrap();
+    let token = read.tokens.for_targets.iter().next().unwrap();
+    assert_eq!(token.access.expose(), "api-secret");
+    assert_eq!(token.target.scopes, ["a"]);
+    assert!(!format!("{read:?}").contains("secret"));
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::session::ForTargets;
 
 const OBTAINED: Timestamp = Timestamp::from_unix_seconds(1_000);
 
@@ -22,6 +23,8 @@ fn tokens(strikes: Option<Strikes>) -> Tokens {
         uncertain: false,
         strikes,
         later_auth_time: None,
+        for_targets: ForTargets::default(),
+        api_refreshed_at: None,
     }
 }
 

@@ -7,23 +7,28 @@ use super::{
     super::{Web, caller::Caller, problem::Problem},
     challenge::Challenge,
 };
-use crate::{credential::Credential, gateway::Call, tokens::CredentialError};
+use crate::{
+    credential::{Credential, TokenPolicy},
+    gateway::Call,
+    tokens::CredentialError,
+};
 
 /// The answer to `call` after `answer` has refused its token: that of the same call with a renewed token, or `answer`
 /// itself if there is no new token or the body cannot be sent again. A call is repeated at most once.
 pub(super) async fn again(
     web: &Web,
     caller: &Caller,
+    policy: &TokenPolicy,
     refused: &Credential,
     mut call: Call<'_>,
     answer: Response<Body>,
 ) -> Result<Response<Body>, Problem> {
-    match web.tokens.after_refusal(&caller.key, refused).await {
+    match web.tokens.after_refusal(&caller.key, policy, refused).await {
         Ok(Some(credential)) if call.can_be_repeated() => {
             drop(answer);
             Ok(call.send_again(&credential).await?)
         }
-        Ok(_) | Err(CredentialError::Pending(_)) => Ok(answer),
+        Ok(_) | Err(CredentialError::Pending(_) | CredentialError::Refused(_)) => Ok(answer),
         Err(error @ (CredentialError::Ended | CredentialError::Store(_))) => Err(error.into()),
     }
 }

@@ -107,18 +107,19 @@ pub(in super::super) async fn handle(
     };
     let mut response = answer(web, &caller).await?;
     if let Some(service) = &wishes.service {
-        if !table
-            .routes()
-            .services()
-            .iter()
-            .any(|known| known.id() == service)
-        {
+        let mut services = table.routes().services().iter();
+        let Some(service) = services.find(|known| known.id() == service) else {
             return Err(Problem::new(
                 Code::UnknownService,
                 "No service of this id is in routes.yaml.",
             ));
-        }
-        let credential = match web.tokens.credential(&caller.key, &caller.stored).await {
+        };
+        let policy = match route {
+            Some(route) if route.service().id() == service.id() => route.tokens().clone(),
+            _ => service.token_policy(),
+        };
+        let credential = web.tokens.credential_for(&caller.key, &caller.stored, &policy);
+        let credential = match credential.await {
             // The session has ended just now.
             Err(CredentialError::Ended) if route.is_some_and(|route| route.auth() == Auth::Optional) => {
                 return Ok(StatusCode::OK.into_response());
@@ -236,6 +237,11 @@ impl From<CredentialError> for Problem {
             CredentialError::Pending(after) => {
                 Self::unavailable(Code::TokenRefreshPending).retry_after(after)
             }
+            // The log has the reason.
+            CredentialError::Refused(_) => Self::new(
+                Code::UpstreamAuthFailed,
+                "There is no token for the API behind this path.",
+            ),
             CredentialError::Store(error) => error.into(),
         }
     }

@@ -209,6 +209,9 @@ codes! {
     IdpUnavailable, BAD_GATEWAY, "idp_unavailable", "The identity provider is not available",
         means "The provider is unreachable, or it reports a problem.",
         client "Try again in a moment.";
+    UpstreamAuthFailed, BAD_GATEWAY, "upstream_auth_failed", "There is no token for the service",
+        means "The provider issues no token for the API behind this path. The server's log has the reason.",
+        client "Report the correlation id. Another login helps only if the rights of the person have changed.";
     Busy, SERVICE_UNAVAILABLE, "busy", "Not available at the moment",
         means "The number of logins in progress, of event streams, or of WebSockets, is at the server's limit.",
         client "Wait for `Retry-After` seconds, and repeat.";

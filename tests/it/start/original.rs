@@ -16,17 +16,7 @@ const LATER: &[(&str, Issue)] = &[
     ("OTLP_ENDPOINT=http://otel:4317", Issue::Diagnostics),
     ("AUTH_AUDIENCE=https://bff.apps.example", Issue::Gateway),
     ("REQUEST_MAX_BODY_SIZE=10485760", Issue::Gateway),
-    (
-        "service_audiences: { orders: https://orders.apps.example }",
-        Issue::Gateway,
-    ),
-    ("token_audience: https://orders.apps.example", Issue::Gateway),
-    ("scopes: [orders.read]", Issue::Gateway),
     ("breaker: { threshold: 5, reset: 60s }", Issue::Gateway),
-    (
-        "token_policy: { mode: on_behalf_of, audience: https://orders.apps.example }",
-        Issue::Gateway,
-    ),
     ("MS_BFF_DPOP_ENABLED=true", Issue::Fapi),
     ("MS_BFF_JARM_MODE=jwt", Issue::Fapi),
     ("MS_BFF_AUTHZ_ENABLED=true", Issue::Decisions),

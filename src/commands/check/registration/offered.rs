@@ -1,5 +1,7 @@
 //! The IdP's features, compared with those that this client requests.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -11,10 +13,12 @@ use super::{
     fields::{ALGORITHM, SCOPE},
 };
 use crate::{
+    app::App,
     config::PromptSetting,
+    credential::Mode,
     diagnostic::{Knob, fix},
     login::offline_access::{self, Consent},
-    oidc::{Client, ClientAuthentication, Metadata},
+    oidc::{CLIENT_CREDENTIALS, Client, ClientAuthentication, Metadata, TOKEN_EXCHANGE},
     registration::{AuthMethod, Inspected, Reading, single},
 };
 
@@ -36,6 +40,7 @@ pub(super) fn check(context: &Context<'_>, metadata: &Metadata, whose: &Whose<'_
         Whose::Nobody | Whose::Configured(_) => None,
     };
     scopes(context, metadata, client, report);
+    tokens(context, metadata, report);
     let method = context.config.client.authentication;
     if report.failed(&[Check::Method]).is_none() {
         match &metadata.token_auth_methods {
@@ -95,6 +100,58 @@ fn algorithm(method: AuthMethod, metadata: &Metadata, whose: &Whose<'_>, report:
         Whose::Nobody | Whose::Configured(_) => {
             report.skip(Check::Algorithm, "settled when the client is registered");
         }
+    }
+}
+
+/// The tokens for single APIs that routes need. A list of grants may be missing, and is then no proof.
+fn tokens(context: &Context<'_>, metadata: &Metadata, report: &mut Report) {
+    let Ok((routes, _)) = App::routes(context.config) else {
+        return;
+    };
+    let indicators = context.config.tokens.resource_indicators;
+    let (mut needed, mut missing) = (BTreeSet::new(), BTreeSet::new());
+    for policy in routes.tokens_for_apis() {
+        let audience = policy.target.audience.as_deref();
+        let grant = match policy.mode {
+            Mode::ServiceToken => CLIENT_CREDENTIALS,
+            Mode::OnBehalfOf => TOKEN_EXCHANGE,
+            Mode::SessionPassthrough => {
+                if audience.is_some_and(|audience| indicators.names(metadata, audience)) {
+                    needed.insert("resource indicators");
+                    continue;
+                }
+                TOKEN_EXCHANGE
+            }
+        };
+        needed.insert(grant);
+        if !metadata.offers_grant(grant) {
+            missing.insert(grant);
+        }
+    }
+    let list = |grants: BTreeSet<&str>| grants.into_iter().collect::<Vec<_>>().join(", ");
+    if missing.is_empty() {
+        if !needed.is_empty() {
+            report.ok(Check::Scopes, format!("routes need {}", list(needed)));
+        }
+        return;
+    }
+    let missing = list(missing);
+    match &metadata.grant_types {
+        None => report.skip(
+            Check::Scopes,
+            format!("routes need {missing}; the IdP does not say which grants it has"),
+        ),
+        Some(listed) => report.fail(
+            Kind::Wrong,
+            Check::Scopes,
+            format!("the IdP does not offer {missing}, which routes need"),
+            format!("it lists {}", clean(&listed.join(", "))),
+            fix!(
+                "switch it on at the IdP, or change token_policy and token_audience in routes.yaml, or set {} for an IdP that \
+                 has resource indicators and does not say so",
+                Knob::ResourceIndicators.to("always")
+            ),
+        ),
     }
 }
 

@@ -1,7 +1,11 @@
 //! Repeated calls: the connection of the first attempt was closing.
 
 use super::*;
-use crate::{credential::Credential, gateway::Around, tls::testing};
+use crate::{
+    credential::Credential,
+    gateway::{Around, TokenDefaults},
+    tls::testing,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -247,6 +251,7 @@ routes:
     let around = Around {
         variables: &|_| None,
         folder: Some(folder.path()),
+        tokens: &TokenDefaults::NONE,
     };
     let routes = Routes::parse_with(&yaml, &around).unwrap();
     Gateway::new(routes, Options::default(), system_clock()).unwrap()

@@ -20,9 +20,6 @@ const OWN_CLIENT: Verdict = Refused(
 );
 
 const SERVICE: &[(&str, Verdict)] = &[
-    ("token_audience", NotBuilt(&[])),
-    ("audience", NotBuilt(&[])),
-    ("scopes", NotBuilt(&[])),
     ("identity_headers", NotBuilt(&["false"])),
     ("token_url", OWN_CLIENT),
     ("client_id", OWN_CLIENT),
@@ -39,7 +36,6 @@ const ROUTE: &[(&str, Verdict)] = &[
             "remove the route: there are no such handlers here, and `/auth/*` needs none",
         ),
     ),
-    ("token_policy", NotBuilt(&[])),
 ];
 
 /// The meaning of a map of the file.

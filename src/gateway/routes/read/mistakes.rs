@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{super::Routes, legacy::Place};
+use super::{
+    super::{Routes, TokenDefaults},
+    legacy::Place,
+};
 use crate::{
     expand::expand,
     gateway::path::is_unreserved,
@@ -47,6 +50,8 @@ pub(super) struct Reader<'a> {
     folder: Option<&'a Path>,
     /// The other files that were read.
     files: Vec<PathBuf>,
+    /// The part of the settings that is about tokens.
+    pub(super) defaults: &'a TokenDefaults,
     /// A replaced `${NAME}` and its replacement.
     expanded: Vec<(String, String)>,
 }
@@ -132,12 +137,13 @@ impl fmt::Display for Mistake {
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(folder: Option<&'a Path>) -> Self {
+    pub(super) const fn new(folder: Option<&'a Path>, defaults: &'a TokenDefaults) -> Self {
         Self {
             mistakes: Vec::new(),
             notes: Vec::new(),
             folder,
             files: Vec::new(),
+            defaults,
             expanded: Vec::new(),
         }
     }

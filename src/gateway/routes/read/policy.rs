@@ -6,6 +6,7 @@ use super::{
         policy::{Rule, Test, Wanted},
     },
     mistakes::{Fields, Reader, shown},
+    tokens::is_scope,
 };
 use crate::yaml::{Node, Value};
 
@@ -124,12 +125,7 @@ impl Reader<'_> {
             );
         }
         for (at, scope) in &scopes {
-            // RFC 6749 section 3.3, `scope-token`.
-            let is_token = !scope.is_empty()
-                && scope
-                    .bytes()
-                    .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
-            if !is_token {
+            if !is_scope(scope) {
                 self.mistake(
                     *at,
                     format!("{what} has {}, which is no scope", shown(scope)),

@@ -1,9 +1,6 @@
 //! An entry of `routes`.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use http::HeaderValue;
 
@@ -12,6 +9,7 @@ use super::{
     Placed,
     legacy::Place,
     mistakes::{Fields, Reader, shown},
+    tokens::Known,
     upstream_path::upstream_path,
 };
 use crate::{
@@ -42,6 +40,7 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "rate_limit",
     "authz",
     "authz_map",
+    "token_policy",
 ];
 
 // === impl Reader ===
@@ -50,7 +49,7 @@ impl Reader<'_> {
     pub(super) fn route(
         &mut self,
         node: &Node,
-        services: &HashMap<&str, Option<Arc<Service>>>,
+        services: &Known<'_>,
         ids: &mut HashSet<String>,
     ) -> Option<Placed> {
         let mut fields = self.fields_of(Some(Place::Route), node, "a route".to_owned(), KEYS)?;
@@ -116,6 +115,12 @@ impl Reader<'_> {
             None => Some(Unauthenticated::default()),
             Some(node) => self.unauthenticated(node, &fields.what, policy.as_ref()),
         };
+        let tokens = self.token_policy(
+            &fields,
+            policy.as_ref().map(|policy| policy.auth),
+            service.as_deref(),
+            services,
+        );
         let target = self.target(&fields, pattern.as_ref());
         let (mut pattern, target) = (pattern?, target?);
         pattern.host = host?;
@@ -126,6 +131,7 @@ impl Reader<'_> {
                 id: id?.1.to_owned(),
                 description: description?.to_owned(),
                 policy: policy?,
+                tokens: tokens?,
                 cache_control: cache_control?,
                 streams: streams?,
                 max_body,
@@ -142,12 +148,7 @@ impl Reader<'_> {
         })
     }
 
-    fn target_service(
-        &mut self,
-        node: &Node,
-        what: &str,
-        services: &HashMap<&str, Option<Arc<Service>>>,
-    ) -> Option<Arc<Service>> {
+    fn target_service(&mut self, node: &Node, what: &str, services: &Known<'_>) -> Option<Arc<Service>> {
         let name = self.text(node, &format!("target_service of {what}"))?;
         if name == "internal" && !services.contains_key(name) {
             self.mistake(

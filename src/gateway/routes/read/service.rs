@@ -30,6 +30,9 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "max_body",
     "breaker",
     "concurrency",
+    "token_audience",
+    "audience",
+    "scopes",
 ];
 
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -89,6 +92,7 @@ impl Reader<'_> {
             None => Some(true),
             Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
         };
+        let target = self.service_target(&key.name, &fields);
         let verifies = self.tls_verify(&fields);
         let max_body = self.max_body(&fields);
         let breaker = self.breaker(&fields);
@@ -135,6 +139,7 @@ impl Reader<'_> {
             h2c: h2c?,
             rules: rules?,
             rewrite: rewrite?,
+            target: target?,
             own_authorities: verifies.and(own_authorities)?,
             max_body,
             breaker,

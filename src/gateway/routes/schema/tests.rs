@@ -47,7 +47,7 @@ fn the_samples_match_and_name_the_schema() {
 fn examples_in_documents_match() {
     let checker = Checker::new(&schema());
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let text = ["gateway.md", "websockets.md"].map(|name| fs::read_to_string(docs.join(name)).unwrap());
+    let text = ["gateway.md", "tokens-for-apis.md", "websockets.md"].map(|name| fs::read_to_string(docs.join(name)).unwrap());
     let text = text.concat();
     // A block that a test runs, or one that people only read.
     let blocks = ["```yaml\n", "```text\n"]
@@ -119,7 +119,7 @@ fn schema_and_reader_refuse_the_same_files() {
         "services:\n  a: { base_url: 'http://a', headers: { set: { X_A: b } } }\n",
         "services:\n  a: { base_url: 'http://a', timeout: { soon: 1s } }\n",
         "services:\n  a: { base_url: 'http://a', tls_verify: false }\n",
-        "services:\n  a: { base_url: 'http://a', scopes: [x] }\n",
+        "services:\n  a: { base_url: 'http://a', scopes: { x: y } }\n",
         "services:\n  a: { base_url: 'http://a', max_body: 10MB }\n",
         "services:\n  a: { base_url: 'http://a', breaker: 5 }\n",
         "services:\n  a: { base_url: 'http://a', concurrency: 0 }\n",
