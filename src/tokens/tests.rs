@@ -1,5 +1,7 @@
 //! Refreshes with a store that the test holds back.
 
+mod apis;
+
 use std::{sync::atomic::Ordering, time::Duration};
 
 use http::StatusCode;
