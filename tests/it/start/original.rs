@@ -15,8 +15,6 @@ const LATER: &[(&str, Issue)] = &[
     ("TELEMETRY_ENABLED=true", Issue::Diagnostics),
     ("OTLP_ENDPOINT=http://otel:4317", Issue::Diagnostics),
     ("AUTH_AUDIENCE=https://bff.apps.example", Issue::Gateway),
-    ("REQUEST_MAX_BODY_SIZE=10485760", Issue::Gateway),
-    ("breaker: { threshold: 5, reset: 60s }", Issue::Gateway),
     ("MS_BFF_DPOP_ENABLED=true", Issue::Fapi),
     ("MS_BFF_JARM_MODE=jwt", Issue::Fapi),
     ("MS_BFF_AUTHZ_ENABLED=true", Issue::Decisions),
