@@ -5,6 +5,7 @@
 
 mod accept;
 mod after_refusal;
+mod attempt;
 mod backoff;
 mod fate;
 mod flights;

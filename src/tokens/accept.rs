@@ -6,8 +6,9 @@ use futures_util::{FutureExt as _, future};
 
 use super::{
     Inner,
+    attempt::{Attempt, Generation, Wanted, is_of},
     fate::Answer,
-    refresh::{Attempt, Failure, Generation, Wanted, is_of},
+    refresh::Failure,
     revocations::Grant,
 };
 use crate::{

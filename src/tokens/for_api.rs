@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{
     CredentialError, Inner, Tokens,
+    attempt::{Attempt, Wanted},
     flights::Landing,
     of_token,
-    refresh::{Attempt, LOOK_BY_ITSELF, Wanted},
+    refresh::LOOK_BY_ITSELF,
     revocations::Grant,
 };
 use crate::{

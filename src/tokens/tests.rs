@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{
-    refresh::{Attempt, Wanted},
+    attempt::{Attempt, Wanted},
     *,
 };
 use crate::{

@@ -5,7 +5,7 @@
 
 use super::{
     Inner,
-    refresh::{Attempt, Generation, is_of},
+    attempt::{Attempt, Generation, is_of},
 };
 use crate::session::{Claimed, Due, Session, SessionKey, Stored, UpdateError};
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{config::Environment, telemetry::testing::Logs};
+use crate::{config::Environment, gateway::TokenDefaults, telemetry::testing::Logs};
 
 const SERVICE: &str = "services:\n  crud: { base_url: 'http://crud' }\nroutes:\n";
 
@@ -126,6 +126,7 @@ fn a_client_certificate_is_told_14_days_before_its_end() {
     let around = Around {
         variables: &|_| None,
         folder: Some(&folder),
+        tokens: &TokenDefaults::NONE,
     };
     let routes = Routes::parse_with(text, &around).unwrap();
     let end = routes.services()[0].identity().unwrap().end().unwrap();
