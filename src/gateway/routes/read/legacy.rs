@@ -28,15 +28,13 @@ const SERVICE: &[(&str, Verdict)] = &[
     ("cache_ttl", OWN_CLIENT),
 ];
 
-const ROUTE: &[(&str, Verdict)] = &[
-    (
-        "internal",
-        Refused(
-            &["false"],
-            "remove the route: there are no such handlers here, and `/auth/*` needs none",
-        ),
+const ROUTE: &[(&str, Verdict)] = &[(
+    "internal",
+    Refused(
+        &["false"],
+        "remove the route: there are no such handlers here, and `/auth/*` needs none",
     ),
-];
+)];
 
 /// The meaning of a map of the file.
 #[derive(Clone, Copy)]

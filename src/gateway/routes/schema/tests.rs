@@ -47,7 +47,8 @@ fn the_samples_match_and_name_the_schema() {
 fn examples_in_documents_match() {
     let checker = Checker::new(&schema());
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-    let text = ["gateway.md", "tokens-for-apis.md", "websockets.md"].map(|name| fs::read_to_string(docs.join(name)).unwrap());
+    let text = ["gateway.md", "tokens-for-apis.md", "websockets.md"]
+        .map(|name| fs::read_to_string(docs.join(name)).unwrap());
     let text = text.concat();
     // A block that a test runs, or one that people only read.
     let blocks = ["```yaml\n", "```text\n"]
