@@ -10,7 +10,9 @@ mod api_tokens;
 pub mod descriptors;
 mod discover;
 mod error;
+mod idps;
 mod listeners;
+mod look;
 pub mod one_shot;
 pub mod preflight;
 mod proxies;
@@ -40,7 +42,7 @@ use crate::{
     admin::{self, Admin},
     clock::{SharedClock, SystemClock},
     config::Config,
-    gateway::{Gateway, Routes},
+    gateway::Gateway,
     health::{Component, Health},
     instruments::{SharedInstruments, Tally},
     keys::{Announce, Keeper},
@@ -78,9 +80,9 @@ pub struct App {
     config: Config,
     ports: Ports,
     web: Web,
-    /// The text of `routes.yaml` at the start.
-    routes: Option<String>,
-    /// Notified to read it again.
+    /// The texts of `routes.yaml` and `idps.yaml` at the start.
+    files: reload::Files,
+    /// Notified to read them again.
     reload: Arc<Notify>,
     tokens: Tokens,
     relying_party: RelyingParty,
@@ -178,6 +180,7 @@ impl App {
         let registration = registering::registration(&config, &outbound, &keys, &ports, replicas.as_ref())
             .map(|registration| registration.asking(relying_party.clone()));
         let (gateway, routes) = gateway(&config, &ports, &relying_party)?;
+        let (bearers, idps) = idps::open(&config, &gateway, &relying_party, &outbound, &keys, &ports)?;
         let web = Web::new(Services {
             keys,
             health: health.clone(),
@@ -186,6 +189,8 @@ impl App {
             sessions,
             limits: Limiter::new(store.meter, sealer.clone(), Arc::clone(&ports.clock)),
             gateway,
+            bearers,
+            resource: idps::resource(&config),
             cookies: CookiePolicy::new(settings::cookies(&config))?,
             sealer,
             own_origins: settings::own_origins(&config),
@@ -201,7 +206,7 @@ impl App {
             config,
             ports,
             web,
-            routes,
+            files: reload::Files { routes, idps },
             reload: Arc::default(),
             tokens,
             relying_party,
@@ -212,36 +217,13 @@ impl App {
         })
     }
 
-    /// Checks everything that only the modules themselves can check, without keys or the network: hosts, cookies,
-    /// routes, pages. Returns the warnings of the start.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`], with the fix.
-    pub fn check(config: &Config) -> Result<Vec<RoutesWarning>, StartError> {
-        settings::login(config)?;
-        CookiePolicy::new(settings::cookies(config))?;
-        let (_, warnings) = routes::read(config)?;
-        Pages::new(&settings::pages(config))?;
-        Ok(warnings)
-    }
-
-    /// The routing table that a start with `config` would use, and warnings about it.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]: the file cannot be read, or has mistakes.
-    pub fn routes(config: &Config) -> Result<(Routes, Vec<RoutesWarning>), StartError> {
-        routes::read(config)
-    }
-
     /// The server's knowledge of its own state.
     #[must_use]
     pub const fn health(&self) -> &Health {
         &self.health
     }
 
-    /// A notification makes the server read `routes.yaml` again at once.
+    /// A notification makes the server read `routes.yaml` and `idps.yaml` again at once.
     #[must_use]
     pub fn reload(&self) -> Arc<Notify> {
         Arc::clone(&self.reload)
@@ -281,7 +263,7 @@ impl App {
             asked: Arc::clone(&self.reload),
             relying_party: self.relying_party.clone(),
         };
-        work.spawn(reload.run(self.routes.take(), stop.clone()));
+        work.spawn(reload.run(std::mem::take(&mut self.files), stop.clone()));
         let tokens = self.tokens.clone();
         let tokens_stop = stop.clone();
         work.spawn(async move { tokens.run(tokens_stop).await });

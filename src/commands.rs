@@ -111,6 +111,8 @@ enum SchemaOf {
     Settings,
     /// `routes.yaml`
     Routes,
+    /// `idps.yaml`
+    Idps,
 }
 
 /// Runs the command that the process was started with.
@@ -150,6 +152,7 @@ pub fn main() -> ExitCode {
             let schema = match file {
                 SchemaOf::Settings => crate::config::schema(),
                 SchemaOf::Routes => crate::gateway::routes_schema(),
+                SchemaOf::Idps => crate::bearer::schema(),
             };
             say(&format!("{schema:#}"));
             Exit::Success

@@ -28,7 +28,7 @@ mod websocket;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, Shared};
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use parking_lot::RwLock;
 
 use self::{body::Download, upload::Upload};
@@ -94,6 +94,8 @@ pub struct Outgoing<'a> {
     pub cookies: Option<HeaderValue>,
     /// Who called.
     pub client: ClientInfo,
+    /// Fields that say who the caller is, for a service that wants them.
+    pub identity: HeaderMap,
     /// For `X-Correlation-ID`.
     pub correlation_id: HeaderValue,
     /// The end of the session, which ends the call too: bodies break off in both directions. `None` on a route without

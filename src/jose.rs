@@ -13,14 +13,16 @@ mod verify;
 
 pub use jsonwebtoken::jwk::Jwk;
 
-pub(crate) use self::verify::numeric_date;
+pub(crate) use self::verify::{audiences, numeric_date};
 pub use self::{
     algorithm::{Algorithm, KeyType},
     kept::kept_claims,
     key_set::{KeySet, KeySetError, Rejected, Unusable},
     proof::{MAX_PROOF_LENGTH, ProofKey, Proven, verify_first_proof, verify_proof},
     sign::{KeyPair, SignError, SigningKey},
-    verify::{Claims, MAX_TOKEN_LENGTH, Policy, Typ, Verified, VerifyError, verify},
+    verify::{
+        Audience, Claims, MAX_TOKEN_LENGTH, Policy, Typ, Verified, VerifyError, unproven_claims, verify,
+    },
 };
 
 /// Installs aws-lc-rs as the process's one provider for TLS and for JWT signatures. May be called repeatedly; the

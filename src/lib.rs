@@ -9,7 +9,7 @@
 //! | 8 | [`config`] |
 //! | 7 | [`web`], [`admin`] |
 //! | 6 | [`gateway`], [`server`], [`replicas`] |
-//! | 5 | [`login`], [`tokens`], [`registration`] |
+//! | 5 | [`login`], [`tokens`], [`registration`], [`bearer`] |
 //! | 4 | [`oidc`] |
 //! | 3 | [`session`], [`keys`], [`outbound`], [`limits`] |
 //! | 2 | [`credential`], [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
@@ -19,6 +19,7 @@
 pub mod access;
 pub mod admin;
 pub mod app;
+pub mod bearer;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -15,6 +15,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod id_token;
+mod introspection;
 mod issuing;
 mod logout_token;
 mod member;

@@ -34,6 +34,8 @@ pub const DBSC_REGISTER: &str = "/auth/dbsc/register";
 pub const DBSC_REFRESH: &str = "/auth/dbsc/refresh";
 /// Our public keys.
 pub const JWKS: &str = "/.well-known/jwks.json";
+/// The metadata of this resource, for clients with tokens of their own (RFC 9728 section 3).
+pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
 /// Readiness.
 pub const HEALTH: &str = "/health";
 /// Liveness.
@@ -61,8 +63,15 @@ const RESERVED: [&str; 4] = ["/auth", HEALTH, "/metrics", JWKS];
 /// The server answers exactly these; everything below them is free for routes.
 const ALIASES: [&str; 2] = [SESSION_ALIAS, LOGOUT_ALIAS];
 
-/// The server answers exactly these if no route does: the health paths of the original system.
-const YIELDING: [&str; 4] = [OLD_HEALTH, OLD_HEALTH_LIVE, OLD_HEALTH_READY, OLD_HEALTH_STORE];
+/// The server answers exactly these if no route does: the health paths of the original system, and the metadata of this
+/// resource.
+const YIELDING: [&str; 5] = [
+    OLD_HEALTH,
+    OLD_HEALTH_LIVE,
+    OLD_HEALTH_READY,
+    OLD_HEALTH_STORE,
+    PROTECTED_RESOURCE,
+];
 
 /// Whether `path` belongs to the server itself: no route ever gets it.
 #[must_use]

@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod api;
 mod auth;
+mod bearer;
 mod binding;
 mod caller;
 mod correlation;
@@ -17,6 +18,7 @@ mod form;
 pub mod fuzzing;
 mod health;
 mod host;
+mod identity;
 mod jwks;
 mod limits;
 mod measures;
@@ -57,6 +59,7 @@ use self::{
     streams::{Kind, Streams},
 };
 use crate::{
+    bearer::Bearers,
     clock::SharedClock,
     gateway::Gateway,
     health::Health,
@@ -87,6 +90,10 @@ pub struct Services {
     pub limits: Limiter,
     /// Routes to the APIs.
     pub gateway: Gateway,
+    /// The checks of tokens that callers bring.
+    pub bearers: Bearers,
+    /// The identifier of this server as a resource (RFC 9728): `BFF_BASE_URL`.
+    pub resource: Option<String>,
     /// Names and attributes of our cookies.
     pub cookies: CookiePolicy,
     /// CSRF tokens and session references.
@@ -206,6 +213,7 @@ impl Web {
     fn common() -> Router<Self> {
         Router::new()
             .route(own_paths::JWKS, get(jwks::handle))
+            .route(own_paths::PROTECTED_RESOURCE, get(bearer::metadata))
             .route(own_paths::HEALTH, get(health::ready))
             .route(own_paths::HEALTH_LIVE, get(health::live))
             .route(own_paths::HEALTH_READY, get(health::ready))

@@ -4,8 +4,12 @@
 //! The texts of the parser's errors are not passed on: they may hold pieces of the file, and a file may hold a secret that
 //! does not belong there. Neither does a tree print what it holds.
 
+mod reader;
+
 use std::fmt;
 
+pub(crate) use self::reader::{Fields, Reader, shown};
+pub use self::reader::{Mistake, Mistakes};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},

@@ -16,7 +16,7 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bff::{
     clock::Timestamp,
-    jose::{Algorithm, KeySet, Policy, Typ, VerifyError, verify},
+    jose::{Algorithm, Audience, KeySet, Policy, Typ, VerifyError, verify},
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
@@ -49,8 +49,10 @@ fn check(token: &str) -> Result<(), VerifyError> {
         algorithms: &[Algorithm::ES256, Algorithm::RS256],
         typ: Typ::IdToken,
         issuer: ISSUER,
-        audience: AUDIENCE,
-        trusted: &[],
+        audience: Audience::Client {
+            id: AUDIENCE,
+            trusted: &[],
+        },
     };
     verify(
         token,

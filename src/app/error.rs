@@ -18,6 +18,7 @@ use crate::{
     seal::SealerError,
     session::CookieOptionsError,
     web::PagesError,
+    yaml,
 };
 
 /// Why the server cannot be put together.
@@ -61,6 +62,23 @@ pub enum StartError {
         /// The mistake.
         error: gateway::RoutesError,
     },
+    /// The issuers of tokens that callers bring.
+    #[error("{}", of_file(path, error))]
+    Idps {
+        /// The file.
+        path: String,
+        /// The mistake.
+        error: yaml::Mistakes,
+    },
+    /// A route takes tokens, and nothing says whose.
+    #[error("a route has auth: bearer, but {path} does not exist and this server has no external URL")]
+    NoIdps {
+        /// The file.
+        path: String,
+    },
+    /// The file of issuers cannot be read.
+    #[error(transparent)]
+    IdpsFile(Refused),
     /// Templates or texts of the pages.
     #[error("the templates of pages: {0}")]
     Pages(#[from] PagesError),
@@ -113,8 +131,16 @@ impl Explain for StartError {
                 Knob::BaseUrl,
                 Knob::RedirectUris
             ),
-            Self::RoutesFile(refused) if refused.fix().is_some() => return refused.fix(),
+            Self::RoutesFile(refused) | Self::IdpsFile(refused) if refused.fix().is_some() => {
+                return refused.fix();
+            }
             Self::Routes { .. } | Self::RoutesFile(_) => fix!("correct {}", Knob::RoutesFile),
+            Self::Idps { .. } | Self::IdpsFile(_) => fix!("correct {}", Knob::IdpsFile),
+            Self::NoIdps { .. } => fix!(
+                "list the issuers in {}, or set {}, so that tokens of the login issuer for it are good",
+                Knob::IdpsFile,
+                Knob::BaseUrl
+            ),
             Self::Pages(_) => fix!("correct the file in {}", Knob::Templates),
         })
     }

@@ -1,21 +1,22 @@
-//! Reads `routes.yaml` again after a change, and when a person asks for it (SIGHUP).
+//! Reads `routes.yaml` and `idps.yaml` again after a change, and when a person asks for it (SIGHUP). Both count together
+//! or not at all.
 
 use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, task::JoinError};
 use tokio_util::sync::CancellationToken;
 
-use super::{api_tokens, error::StartError, routes};
+use super::{api_tokens, error::StartError, idps, routes};
 use crate::{clock::SharedClock, config::Config, diagnostic::Explain as _, oidc::RelyingParty, web::Web};
 
-/// The file is compared this often. A change counts when two looks in a row see the same: a file that is just being
+/// The files are compared this often. A change counts when two looks in a row see the same: a file that is just being
 /// written could lack its last routes, and a wider route would decide in their place.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The ends of client certificates are looked at this often.
 const WARN_EVERY: Duration = Duration::from_hours(24);
 
-/// Keeps the routing table up to date.
+/// Keeps the routing table and the issuers up to date.
 pub(super) struct Reload {
     pub(super) config: Config,
     pub(super) web: Web,
@@ -26,12 +27,18 @@ pub(super) struct Reload {
     pub(super) relying_party: RelyingParty,
 }
 
+/// The texts of the files; `None` for one that does not exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    pub(super) routes: Option<String>,
+    pub(super) idps: Option<String>,
+}
+
 /// The state of the files at one look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Look {
-    /// The text of the file; `None` if there is no file.
-    text: Option<String>,
-    /// The states of the files that it names.
+    texts: Files,
+    /// The states of the files that the routes name.
     named: Vec<Option<Stamp>>,
 }
 
@@ -49,11 +56,11 @@ struct Looks {
 // === impl Reload ===
 
 impl Reload {
-    /// Looks until `stop`. `text` is the file of the start.
-    pub(super) async fn run(self, text: Option<String>, stop: CancellationToken) {
+    /// Looks until `stop`. `texts` are those of the start.
+    pub(super) async fn run(self, texts: Files, stop: CancellationToken) {
         let mut files = self.web.gateway.table().routes().files().to_vec();
         let first = Look {
-            text,
+            texts,
             named: stamps(&files),
         };
         let mut looks = Looks {
@@ -76,7 +83,7 @@ impl Reload {
             match self.look(files.clone()).await {
                 Ok(Ok(look)) => {
                     if let Some(look) = looks.due(look, by_hand) {
-                        files = self.try_out(look.text.as_deref());
+                        files = self.try_out(&look.texts);
                         // Other files may be named now.
                         looks.tried.named = stamps(&files);
                         looks.seen.named.clone_from(&looks.tried.named);
@@ -93,21 +100,24 @@ impl Reload {
         let config = self.config.clone();
         tokio::task::spawn_blocking(move || {
             Ok(Look {
-                text: routes::text(&config)?,
+                texts: Files {
+                    routes: routes::text(&config)?,
+                    idps: idps::text(&config)?,
+                },
                 named: stamps(&files),
             })
         })
         .await
     }
 
-    /// The files that `text` names.
-    fn try_out(&self, text: Option<&str>) -> Vec<PathBuf> {
-        let Some(text) = text else {
+    /// The files that the routes name.
+    fn try_out(&self, texts: &Files) -> Vec<PathBuf> {
+        let Some(text) = &texts.routes else {
             let file = routes::file(&self.config);
             tracing::error!("{file} does not exist any more; the former routes stay");
             return Vec::new();
         };
-        match self.replace(text) {
+        match self.replace(text, texts.idps.as_deref()) {
             Ok(count) => tracing::info!(routes = count, "the routes were read again"),
             Err(error) => {
                 refuse(&error);
@@ -120,13 +130,16 @@ impl Reload {
     }
 
     /// The number of routes.
-    fn replace(&self, text: &str) -> Result<usize, StartError> {
+    fn replace(&self, text: &str, issuers: Option<&str>) -> Result<usize, StartError> {
         let (routes, warnings) = routes::parsed(&self.config, Some(text), self.clock.wall())?;
+        let issuers = idps::parsed(&self.config, issuers, &routes)?;
         routes::tell(&self.config, &routes, &warnings);
+        idps::tell(&self.config, &issuers);
         let count = routes.iter().count();
         let audiences = api_tokens::audiences(&routes);
         self.web.gateway.reload(routes)?;
         self.relying_party.ask_for(audiences);
+        self.web.bearers.replace(&issuers);
         Ok(count)
     }
 }
@@ -168,7 +181,10 @@ mod tests {
 
     fn look(text: Option<&str>, inode: u64) -> Look {
         Look {
-            text: text.map(ToOwned::to_owned),
+            texts: Files {
+                routes: Some("r".to_owned()),
+                idps: text.map(ToOwned::to_owned),
+            },
             named: vec![Some((inode, 1, 1, 1))],
         }
     }

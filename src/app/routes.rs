@@ -159,6 +159,9 @@ pub(super) fn expiring(routes: &Routes, now: Timestamp) -> Vec<RoutesWarning> {
 }
 
 fn scopes(config: &Config, route: &Route) -> Option<RoutesWarning> {
+    if route.auth() == Auth::Bearer {
+        return None;
+    }
     let required = route.policy().scopes().iter();
     let scopes: Vec<String> = required
         .filter(|scope| !config.provider.scopes.contains(scope))
@@ -171,7 +174,9 @@ fn scopes(config: &Config, route: &Route) -> Option<RoutesWarning> {
 }
 
 fn host(config: &Config, route: &Route) -> Option<RoutesWarning> {
-    let host = route.host().filter(|_| route.auth() != Auth::None)?;
+    let host = route
+        .host()
+        .filter(|_| !matches!(route.auth(), Auth::None | Auth::Bearer))?;
     let own = &config.login.own_origins;
     let is_own = own.iter().any(|origin| origin.host() == host);
     // Hosts below the domain of the cookie have the sessions of the others.

@@ -6,6 +6,7 @@
 mod authentication;
 mod checks;
 mod finding;
+mod idps;
 mod inside;
 mod jwks;
 mod own;
@@ -159,7 +160,9 @@ async fn examine(
     };
     let local = server::check(config, report).await;
     let served = jwks::check(&context, &keys, local, report).await;
-    let Some(metadata) = provider::check(&context, &keys, report).await else {
+    let metadata = provider::check(&context, &keys, report).await;
+    idps::check(&context, report).await;
+    let Some(metadata) = metadata else {
         return;
     };
     if matches!(keys, KeysFound::Broken(_)) {

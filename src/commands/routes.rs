@@ -218,12 +218,13 @@ fn token(route: &Route) -> String {
     match route.auth() {
         Auth::Session => format!("{which}; without a session nothing is sent"),
         Auth::Optional => format!("{which}, if there is one"),
+        Auth::Bearer => "the access token that the caller brings, after its check".to_owned(),
         Auth::None => "no token".to_owned(),
     }
 }
 
 fn described_token(route: &Route) -> Value {
-    if route.auth() == Auth::None {
+    if matches!(route.auth(), Auth::None | Auth::Bearer) {
         return Value::Null;
     }
     let policy = route.tokens();

@@ -210,6 +210,7 @@ const fn place(knob: Knob) -> Place {
         Knob::CredentialsFile => Place::Elsewhere("bff_client.json"),
         Knob::KeyringFile => Place::Elsewhere("keyring.json"),
         Knob::RoutesFile => Place::Elsewhere("routes.yaml"),
+        Knob::IdpsFile => Place::Elsewhere("idps.yaml"),
         Knob::ProviderScopes => Place::Elsewhere("policy.allowed_scopes at the IdP (dcr_config.yaml)"),
         Knob::ProviderClient => Place::Elsewhere("the client at the IdP"),
     }

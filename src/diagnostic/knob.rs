@@ -181,6 +181,8 @@ knobs! {
     KeyringFile,
     /// The file of routes.
     RoutesFile,
+    /// The file of issuers of tokens that callers bring.
+    IdpsFile,
     /// The scopes that the IdP allows.
     ProviderScopes,
     /// The client at the IdP.

@@ -205,6 +205,9 @@ fn of_this_machine() -> Vec<Box<dyn Explain>> {
         Box::new(OpenError::TooMany),
         Box::new(OpenError::OutOfMemory),
         Box::new(RoutesWarning::NoRoutes("routes.yaml".to_owned())),
+        Box::new(StartError::NoIdps {
+            path: "idps.yaml".to_owned(),
+        }),
     ]
 }
 

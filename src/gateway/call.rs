@@ -33,7 +33,7 @@ pub struct Call<'a> {
     gateway: &'a Gateway,
     table: &'a Table,
     matched: Match<'a>,
-    /// [`Session`](Auth::Session) or [`None`](Auth::None).
+    /// Never [`Optional`](Auth::Optional): it is as one of the others.
     auth: Auth,
     /// The end of the time for the whole call.
     deadline: Option<Timestamp>,
@@ -79,7 +79,7 @@ impl Gateway {
         // The caller has already required a session. This check is independent of it: nothing leaves without a
         // credential.
         let auth = route.auth().of_call(outgoing.credential.is_some());
-        if auth == Auth::Session && outgoing.credential.is_none() {
+        if matches!(auth, Auth::Session | Auth::Bearer) && outgoing.credential.is_none() {
             return Err(GatewayError::Unauthenticated);
         }
         let upgrade = Upgrade::of(&request);
@@ -113,6 +113,7 @@ impl Gateway {
                 credential: outgoing.credential,
                 cookies: outgoing.cookies,
                 client: &outgoing.client,
+                identity: outgoing.identity,
                 prefix: matched.forwarded_prefix(),
                 correlation_id: outgoing.correlation_id.clone(),
             },

@@ -43,11 +43,13 @@ const ADDED: usize = 7;
 
 /// The gateway's additions to a request.
 pub(super) struct Additions<'a> {
-    /// Only for a route with a session.
+    /// Only for a route with a session or a bearer.
     pub(super) credential: Option<Credential>,
     /// The application's own cookies.
     pub(super) cookies: Option<HeaderValue>,
     pub(super) client: &'a ClientInfo,
+    /// Fields that say who the caller is.
+    pub(super) identity: HeaderMap,
     /// The part of the public path that the API does not see, for `X-Forwarded-Prefix`.
     pub(super) prefix: Option<HeaderValue>,
     pub(super) correlation_id: HeaderValue,
@@ -70,7 +72,7 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules
     let removed = |name: &HeaderName| match fate(name.as_str()) {
         Fate::Passes => false,
         Fate::Removed => true,
-        Fate::Credential => auth == Auth::Session,
+        Fate::Credential => takes_credential(auth),
     };
     remove_where(headers, |name| {
         removed(name) || rules.remove.contains(name.as_str())
@@ -78,12 +80,14 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules
     for (name, value) in &rules.set {
         headers.insert(name.clone(), value.clone());
     }
-    if auth == Auth::Session
+    if takes_credential(auth)
         && let Some(credential) = additions.credential
     {
-        // Replaces: there is one `Authorization`, and it is ours.
+        // Replaces: there is one `Authorization`, and it is the one that was checked.
         credential.apply(headers);
     }
+    // Those of the client have been removed.
+    headers.extend(additions.identity);
     if let Some(cookies) = additions.cookies
         && !rules.remove.contains(header::COOKIE.as_str())
     {
@@ -101,6 +105,11 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, auth: Auth, rules: &Rules
     if let Some(prefix) = additions.prefix {
         headers.insert(X_FORWARDED_PREFIX, prefix);
     }
+}
+
+/// Whether the caller of the gateway says what `Authorization` holds.
+const fn takes_credential(auth: Auth) -> bool {
+    matches!(auth, Auth::Session | Auth::Bearer)
 }
 
 /// Brings the header of an API's answer into the form that the browser gets. A `Set-Cookie` stays where

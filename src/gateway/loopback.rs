@@ -163,6 +163,7 @@ pub(super) fn logged_in() -> Outgoing<'static> {
         credential: Some(credential()),
         cookies: None,
         client: client(),
+        identity: HeaderMap::new(),
         correlation_id: HeaderValue::from_static("c-1"),
         session_end: None,
         tunnel: None,

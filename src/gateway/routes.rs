@@ -310,6 +310,12 @@ impl Routes {
         self.groups.is_empty()
     }
 
+    /// Whether a route is for callers with a token of their own.
+    #[must_use]
+    pub fn has_bearers(&self) -> bool {
+        self.iter().any(|route| route.auth() == Auth::Bearer)
+    }
+
     /// All routes, the one that decides first before the others.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.groups.iter().flat_map(|group| &group.routes)

@@ -28,10 +28,22 @@ pub struct Policy<'a> {
     pub typ: Typ,
     /// `iss` must be exactly this.
     pub issuer: &'a str,
-    /// `aud` has to be this, alone or beside [`trusted`](Self::trusted) ones; so has `azp`, if present.
-    pub audience: &'a str,
-    /// Others that `aud` may list; `azp` is required then.
-    pub trusted: &'a [String],
+    /// The party for which the token is.
+    pub audience: Audience<'a>,
+}
+
+/// The party for which a token is.
+#[derive(Clone, Copy, Debug)]
+pub enum Audience<'a> {
+    /// A client: `aud` has to be its id, alone or beside trusted ones; so has `azp`, if present.
+    Client {
+        /// Its id.
+        id: &'a str,
+        /// Others that `aud` may list; `azp` is required then.
+        trusted: &'a [String],
+    },
+    /// A resource server: `aud` has to hold one of its names, beside any others (RFC 9068 section 4).
+    Resource(&'a [String]),
 }
 
 /// The allowed values of `typ` in the header (RFC 8725 section 3.11).
@@ -43,6 +55,10 @@ pub enum Typ {
     LogoutToken,
     /// The proof of a device's key: `dbsc+jwt` (Device Bound Session Credentials).
     DeviceProof,
+    /// An access token: `at+jwt` or `application/at+jwt` (RFC 9068 section 4).
+    AccessToken,
+    /// An access token of an issuer that may leave its type out: also absent or `JWT`.
+    UntypedAccessToken,
 }
 
 /// A part of a token.
@@ -230,6 +246,23 @@ impl<'a> Unverified<'a> {
     }
 }
 
+/// The claims of a JWT of which nothing is proven, by which a reader chooses whom to ask about it. `None` if it is not
+/// three parts with JSON objects in the first two: an opaque token.
+#[must_use]
+pub fn unproven_claims(token: &str) -> Option<Claims> {
+    if token.len() > MAX_TOKEN_LENGTH {
+        return None;
+    }
+    let mut parts = token.split('.');
+    let (header, payload) = (parts.next()?, parts.next()?);
+    let _signature = parts.next()?;
+    if parts.next().is_some() {
+        return None;
+    }
+    json::<Claims>(header).ok()?;
+    json(payload).ok()
+}
+
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }
@@ -244,23 +277,46 @@ fn check_parties(claims: &Claims, policy: &Policy<'_>) -> Result<(), VerifyError
     if claims.get("iss").and_then(Value::as_str) != Some(policy.issuer) {
         return Err(VerifyError::Issuer);
     }
-    let audiences: Option<Vec<&str>> = match claims.get("aud") {
-        Some(Value::String(audience)) => Some(vec![audience]),
-        Some(Value::Array(audiences)) => audiences.iter().map(Value::as_str).collect(),
-        _ => None,
-    };
-    let audiences = audiences.unwrap_or_default();
-    let (ours, others): (Vec<&str>, Vec<&str>) =
-        audiences.into_iter().partition(|name| *name == policy.audience);
-    let is_trusted = |name: &&str| policy.trusted.iter().any(|trusted| trusted == name);
+    let audiences = audiences(claims);
+    match policy.audience {
+        Audience::Client { id, trusted } => check_client(claims, &audiences, id, trusted),
+        Audience::Resource(names) => {
+            let is_ours = |audience: &&str| names.iter().any(|name| name == audience);
+            if audiences.iter().any(is_ours) {
+                Ok(())
+            } else {
+                Err(VerifyError::Audience)
+            }
+        }
+    }
+}
+
+fn check_client(
+    claims: &Claims,
+    audiences: &[&str],
+    id: &str,
+    trusted: &[String],
+) -> Result<(), VerifyError> {
+    let (ours, others): (Vec<&str>, Vec<&str>) = audiences.iter().partition(|name| **name == id);
+    let is_trusted = |name: &&str| trusted.iter().any(|trusted| trusted == name);
     if ours.is_empty() || !others.iter().all(is_trusted) {
         return Err(VerifyError::Audience);
     }
     match claims.get("azp") {
         None if others.is_empty() => Ok(()),
-        Some(party) if party.as_str() == Some(policy.audience) => Ok(()),
+        Some(party) if party.as_str() == Some(id) => Ok(()),
         _ => Err(VerifyError::AuthorizedParty),
     }
+}
+
+/// The members of `aud`: text, or a list of texts (RFC 7519 section 4.1.3). None if it is anything else.
+pub(crate) fn audiences(claims: &Claims) -> Vec<&str> {
+    let audiences: Option<Vec<&str>> = match claims.get("aud") {
+        Some(Value::String(audience)) => Some(vec![audience]),
+        Some(Value::Array(audiences)) => audiences.iter().map(Value::as_str).collect(),
+        _ => None,
+    };
+    audiences.unwrap_or_default()
 }
 
 fn check_times(claims: &Claims, now: Timestamp) -> Result<(), VerifyError> {
@@ -298,6 +354,8 @@ impl Typ {
             Self::IdToken => is_plain,
             Self::LogoutToken => is_plain || is("logout+jwt"),
             Self::DeviceProof => is("dbsc+jwt"),
+            Self::AccessToken => is("at+jwt") || is("application/at+jwt"),
+            Self::UntypedAccessToken => is_plain || is("at+jwt") || is("application/at+jwt"),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{testing::load, *};
 use crate::{
     clock::Timestamp,
-    jose::{self, KeySet, Policy, Typ},
+    jose::{self, Audience, KeySet, Policy, Typ},
     private_file::testing::on_disk,
 };
 
@@ -336,8 +336,10 @@ async fn what_is_signed_verifies_against_what_is_published() {
                 algorithms: &[algorithm],
                 typ: Typ::IdToken,
                 issuer: "us",
-                audience: "them",
-                trusted: &[],
+                audience: Audience::Client {
+                    id: "them",
+                    trusted: &[],
+                },
             };
             let verified = jose::verify(token.expose(), &set, &policy, now);
             assert!(verified.is_ok(), "{fixture} {algorithm}: {verified:?}");

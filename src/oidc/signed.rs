@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{NotReady, RelyingParty, SignedError};
 use crate::{
     clock::Timestamp,
-    jose::{Claims, Policy, Typ, Verified},
+    jose::{Audience, Claims, Policy, Typ, Verified},
     secret::Secret,
 };
 
@@ -27,8 +27,10 @@ impl RelyingParty {
             algorithms: &metadata.id_token_algorithms,
             typ,
             issuer: &metadata.issuer,
-            audience: &client.id,
-            trusted: &self.shared.options.trusted_audiences,
+            audience: Audience::Client {
+                id: &client.id,
+                trusted: &self.shared.options.trusted_audiences,
+            },
         };
         Ok(self.shared.provider.verify(token, &policy, now).await?)
     }

@@ -31,6 +31,8 @@ pub enum Lane {
     UserInfo,
     /// Revocation of tokens.
     Revocation,
+    /// Introspection of tokens that callers bring.
+    Introspection,
 }
 
 /// How many calls of each kind run at once, and how long another one waits. Together below a hundred, which is the
@@ -45,6 +47,7 @@ pub struct LaneLimits {
     pub refresh: usize,
     pub user_info: usize,
     pub revocation: usize,
+    pub introspection: usize,
     /// How long a call waits for its turn before it is refused.
     pub wait: Duration,
 }
@@ -79,7 +82,7 @@ pub(super) struct Permit<'a> {
 // === impl Lane ===
 
 impl Lane {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Metadata,
         Self::Registration,
         Self::Par,
@@ -87,6 +90,7 @@ impl Lane {
         Self::Refresh,
         Self::UserInfo,
         Self::Revocation,
+        Self::Introspection,
     ];
 
     const COUNT: usize = Self::ALL.len();
@@ -110,6 +114,7 @@ impl LaneLimits {
             Lane::Refresh => self.refresh,
             Lane::UserInfo => self.user_info,
             Lane::Revocation => self.revocation,
+            Lane::Introspection => self.introspection,
         }
     }
 }
@@ -124,6 +129,7 @@ impl Default for LaneLimits {
             refresh: 32,
             user_info: 16,
             revocation: 8,
+            introspection: 5,
             wait: Duration::from_secs(5),
         }
     }

@@ -5,6 +5,7 @@
 
 use super::{
     Web,
+    bearer::Bringer,
     caller::{Absent, Caller},
     csrf,
     envelope::Envelope,
@@ -26,20 +27,36 @@ pub(super) struct Asked<'a> {
     pub(super) opens_tunnel: bool,
 }
 
+/// Who may use a route.
+#[derive(Debug)]
+pub(super) enum Admitted {
+    /// Anybody.
+    Anybody,
+    /// The caller with this session.
+    Session(Box<Caller>),
+    /// The caller with this token.
+    Bearer(Bringer),
+}
+
 // === impl Web ===
 
 impl Web {
-    /// The caller, if the request may use `route`: no caller if the route is open to all. [`Absent`] if a session is
-    /// missing. Any other refusal is a problem.
+    /// Who makes the request, if they may use `route`. [`Absent`] if a session is missing. Any other refusal is a problem.
     pub(super) async fn admit(
         &self,
         context: &RequestContext,
         route: &Route,
         asked: &Asked<'_>,
-    ) -> Result<Result<Option<Caller>, Absent>, Problem> {
+    ) -> Result<Result<Admitted, Absent>, Problem> {
         self.limit_address(route, &asked.envelope).await?;
         let policy = route.policy();
         let caller = match policy.auth() {
+            // No cookie counts, so that no page of another origin can act for anybody.
+            Auth::Bearer => {
+                let bringer = self.bringer(route, asked.envelope.headers).await?;
+                self.limit_route(route).await?;
+                return Ok(Ok(Admitted::Bearer(bringer)));
+            }
             Auth::None => None,
             Auth::Optional => self.caller(asked.envelope).await?.ok(),
             Auth::Session => match self.caller(asked.envelope).await? {
@@ -61,7 +78,10 @@ impl Web {
             check_demands(route, caller)?;
         }
         self.limit_route(route).await?;
-        Ok(Ok(caller))
+        Ok(Ok(match caller {
+            Some(caller) => Admitted::Session(Box::new(caller)),
+            None => Admitted::Anybody,
+        }))
     }
 }
 

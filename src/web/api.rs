@@ -15,15 +15,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 
 use self::step_up::Demand;
 use super::{
     Web,
-    admission::Asked,
+    admission::{Admitted, Asked},
+    bearer::Bringer,
     caller::{Absent, Caller, Renewal},
     csrf,
     envelope::Envelope,
+    identity,
     navigation::Visit,
     page::Label,
     problem::{Code, Problem},
@@ -32,6 +34,7 @@ use super::{
     way_in::{self, Page},
 };
 use crate::{
+    clock::Timestamp,
     credential::{Credential, TokenPolicy},
     gateway::{
         Auth, ClientInfo, Found, GatewayError, Match, NormalPath, Outgoing, PathError, Proto, Route,
@@ -71,7 +74,11 @@ pub(super) async fn handle(
         opens_tunnel: upgrade == Some(Upgrade::WebSocket) && matched.route.takes_web_sockets(),
     };
     let mut caller = match web.admit(context, matched.route, &asked).await? {
-        Ok(caller) => caller,
+        Ok(Admitted::Anybody) => None,
+        Ok(Admitted::Session(caller)) => Some(*caller),
+        Ok(Admitted::Bearer(bringer)) => {
+            return pass_on(web, context, &table, matched, request, Sender::Bearer(&bringer)).await;
+        }
         Err(absent) => {
             let answer = without_session(web, context, matched.route, &request, absent);
             return web.ask_for_proof(absent, answer);
@@ -93,16 +100,11 @@ pub(super) async fn handle(
     };
     let answer = match credential {
         Ok(credential) => {
-            pass_on(
-                web,
-                context,
-                &table,
-                matched,
-                request,
-                caller.as_ref(),
-                credential,
-            )
-            .await
+            let sender = match (&caller, credential) {
+                (Some(caller), credential) => Sender::Session(caller, credential),
+                (None, _) => Sender::Anybody,
+            };
+            pass_on(web, context, &table, matched, request, sender).await
         }
         Err(problem) => Err(problem),
     };
@@ -159,17 +161,31 @@ async fn pass_on(
     table: &Table,
     matched: Match<'_>,
     mut request: Request,
-    caller: Option<&Caller>,
-    credential: Option<Credential>,
+    sender: Sender<'_>,
 ) -> Result<Response, Problem> {
+    let identity = if matched.route.service().wants_identity() {
+        sender.identity(web)
+    } else {
+        HeaderMap::new()
+    };
+    let (caller, credential, session_end) = match sender {
+        Sender::Anybody => (None, None, None),
+        Sender::Session(caller, credential) => (Some(caller), credential, Some(web.session_end(&caller.key))),
+        Sender::Bearer(bringer) => (
+            None,
+            Some(Credential::bearer(bringer.authorization.clone())),
+            bringer.bearer.expires_at.map(|end| web.token_end(end)),
+        ),
+    };
     let keep_set_cookie = |cookie: &HeaderValue| !web.cookies.drops_ours(cookie);
     let tunnel = web_socket::attended(web, matched.route, &mut request, caller)?;
     let outgoing = Outgoing {
         credential: credential.clone(),
         cookies: web.cookies.strip_ours(request.headers()),
         client: client_info(web, context, &request),
+        identity,
         correlation_id: context.correlation.header().clone(),
-        session_end: caller.map(|caller| web.session_end(&caller.key)),
+        session_end,
         tunnel,
         keep_set_cookie: &keep_set_cookie,
     };
@@ -204,9 +220,37 @@ fn client_info(web: &Web, context: &RequestContext, request: &Request) -> Client
     }
 }
 
+/// In whose name a call goes to a service.
+enum Sender<'a> {
+    Anybody,
+    /// The person with this session, and its access token.
+    Session(&'a Caller, Option<Credential>),
+    /// A caller with a token of its own.
+    Bearer(&'a Bringer),
+}
+
+// === impl Sender ===
+
+impl Sender<'_> {
+    /// Fields that say who the caller is.
+    fn identity(&self, web: &Web) -> HeaderMap {
+        match self {
+            Self::Anybody => HeaderMap::new(),
+            Self::Session(caller, _) => identity::of_session(web, caller),
+            Self::Bearer(bringer) => identity::of_bearer(&bringer.bearer),
+        }
+    }
+}
+
 // === impl Web ===
 
 impl Web {
+    /// Resolves when a token of a caller is over, for requests under way in its name.
+    fn token_end(&self, end: Timestamp) -> SessionEnd {
+        let clock = self.clock.clone();
+        async move { clock.sleep_until(end).await }.boxed().shared()
+    }
+
     /// Resolves when the session ends, for requests under way in its name.
     fn session_end(&self, key: &SessionKey) -> SessionEnd {
         let end = self.sessions.until_end(key);

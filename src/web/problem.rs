@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{
     HeaderName, HeaderValue, Method,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -164,6 +164,13 @@ impl Problem {
     /// Adds a header field to the answer.
     pub(crate) fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.fields.push((name, value));
+        self
+    }
+
+    /// Says which credentials would do (RFC 9110 section 11.6.1).
+    pub(crate) fn challenge(mut self, challenge: Option<HeaderValue>) -> Self {
+        let field = challenge.map(|challenge| (WWW_AUTHENTICATE, challenge));
+        self.0.fields.extend(field);
         self
     }
 

@@ -11,6 +11,7 @@ use super::{
     *,
 };
 use crate::{
+    bearer::{self, Bearers},
     clock::{ManualClock, Timestamp},
     gateway::{self, Routes},
     instruments::Tally,
@@ -27,6 +28,27 @@ use crate::{
 };
 
 const MINUTE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// No token of a caller is good.
+fn bearers(
+    login: RelyingParty,
+    outbound: Outbound,
+    keys: &Keys,
+    clock: &SharedClock,
+    random: SharedRandom,
+) -> Bearers {
+    Bearers::new(
+        &bearer::Idps::default(),
+        bearer::Ports {
+            login,
+            outbound,
+            keys: keys.clone(),
+            allow_http: HttpPolicy::LocalOnly,
+            clock: Arc::clone(clock),
+            random,
+        },
+    )
+}
 
 /// All services, with an IdP that receives no request.
 fn web(folder: &TempDir) -> Web {
@@ -63,6 +85,7 @@ fn web(folder: &TempDir) -> Web {
         &Tally::default(),
     );
     let issuer = "http://idp.localhost";
+    let outbound = Outbound::new(&outbound::Options::default(), Arc::clone(&clock)).unwrap();
     let relying_party = RelyingParty::new(
         oidc::Options::new(ProviderOptions {
             issuer: issuer.to_owned(),
@@ -71,7 +94,7 @@ fn web(folder: &TempDir) -> Web {
             overrides: oidc::EndpointOverrides::default(),
             allow_http: HttpPolicy::LocalOnly,
         }),
-        Outbound::new(&outbound::Options::default(), Arc::clone(&clock)).unwrap(),
+        outbound.clone(),
         ClientSlot::new(),
         keys.clone(),
         Arc::clone(&clock),
@@ -101,7 +124,7 @@ fn web(folder: &TempDir) -> Web {
     );
     let tokens = Tokens::new(
         tokens::Options::default(),
-        relying_party,
+        relying_party.clone(),
         sessions.clone(),
         Arc::clone(&clock),
         Arc::clone(&random),
@@ -109,6 +132,7 @@ fn web(folder: &TempDir) -> Web {
     );
     let gateway = Gateway::new(Routes::default(), gateway::Options::default(), Arc::clone(&clock)).unwrap();
     Web::new(Services {
+        bearers: bearers(relying_party, outbound, &keys, &clock, random),
         keys,
         health: Health::new(),
         login,
@@ -116,6 +140,7 @@ fn web(folder: &TempDir) -> Web {
         sessions,
         limits: Limiter::new(None, sealer.clone(), Arc::clone(&clock)),
         gateway,
+        resource: None,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
         sealer,
         own_origins: OwnOrigins::new(&[]),

@@ -9,6 +9,7 @@ mod damaged;
 mod elsewhere;
 mod endpoints;
 mod experiments;
+mod idps;
 mod kinds;
 mod outages;
 mod places;

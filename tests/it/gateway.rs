@@ -1,5 +1,6 @@
 //! Forwarded calls: which ones, in which form, and which never.
 
+mod bearer;
 mod bodies;
 mod cookies;
 mod cors;

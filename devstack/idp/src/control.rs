@@ -20,7 +20,7 @@ pub(crate) mod recorded;
 
 pub use endpoint::Endpoint;
 pub use fault::Fault;
-pub use hooks::{IdTokenDraft, RegistrationAnswer, Signer};
+pub use hooks::{IdTokenDraft, Introspection, RegistrationAnswer, Signer};
 pub use logouts::LogoutTokenError;
 pub use recorded::{Recorded, RecordedBody};
 
@@ -160,6 +160,11 @@ impl Control {
     /// Changes every logout token before it is signed.
     pub fn on_logout_token(&self, hook: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static) {
         self.provider.hooks.logout_token.always(hook);
+    }
+
+    /// Changes every answer about a token.
+    pub fn on_introspection(&self, hook: impl Fn(&mut Introspection) + Send + Sync + 'static) {
+        self.provider.hooks.introspection.always(hook);
     }
 
     /// Removes all hooks.

@@ -46,8 +46,8 @@ pub use client::AuthMethod;
 pub use clients_file::StoreError;
 pub use clock::{Clock, system_clock};
 pub use control::{
-    Control, Endpoint, Fault, IdTokenDraft, LogoutTokenError, MintIat, MutateError, Recorded, RecordedBody,
-    RegistrationAnswer, Signer,
+    Control, Endpoint, Fault, IdTokenDraft, Introspection, LogoutTokenError, MintIat, MutateError, Recorded,
+    RecordedBody, RegistrationAnswer, Signer,
 };
 pub use keys::KeyError;
 pub use options::{ClientProfile, ConfigError, DcrConfig, Options, OptionsError, Policy, User};

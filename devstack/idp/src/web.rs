@@ -20,6 +20,7 @@ mod discovery;
 mod error;
 mod information;
 mod interaction;
+mod introspect;
 mod jwks;
 mod login;
 mod logout;
@@ -56,6 +57,7 @@ pub(crate) fn router(provider: &Arc<Provider>) -> Router {
         .route("/token", post(token::post))
         .route("/userinfo", get(userinfo::get).post(userinfo::post))
         .route("/revoke", post(revoke::post))
+        .route("/introspect", post(introspect::post))
         .route("/logout", get(logout::get).post(logout::post));
     let base = provider.base_path();
     let router = if base.is_empty() {

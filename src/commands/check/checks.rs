@@ -31,13 +31,15 @@ pub(in crate::commands) enum Check {
     Kid,
     /// Whether the IdP lets the client in.
     Authentication,
+    /// The issuers of tokens that callers bring. Absent if no route takes tokens.
+    Idps,
 }
 
 // === impl Check ===
 
 impl Check {
     /// All of them.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Configuration,
         Self::Keys,
         Self::Server,
@@ -52,11 +54,12 @@ impl Check {
         Self::Algorithm,
         Self::Kid,
         Self::Authentication,
+        Self::Idps,
     ];
 
     /// All of them, the deepest cause first: what stands below follows from what stands above rather than the other way
     /// round. The table has another order, in which the own side comes first.
-    pub(super) const BY_DEPTH: [Self; 14] = [
+    pub(super) const BY_DEPTH: [Self; 15] = [
         Self::Configuration,
         Self::Keys,
         Self::Discovery,
@@ -71,6 +74,7 @@ impl Check {
         Self::Scopes,
         Self::RedirectUris,
         Self::Authentication,
+        Self::Idps,
     ];
 
     /// The name in the table and in JSON.
@@ -90,6 +94,7 @@ impl Check {
             Self::Algorithm => "algorithm",
             Self::Kid => "kid",
             Self::Authentication => "authentication",
+            Self::Idps => "idps",
         }
     }
 }
@@ -154,6 +159,10 @@ mod tests {
             Check::Kid => (
                 "whether the provider has the signing key, registered or fetched; for a configured client, whether the provider accepts an assertion of the key",
                 "the provider refuses the client",
+            ),
+            Check::Idps => (
+                "a row for each issuer of `idps.yaml`: its metadata and keys, as the server reads them for tokens that callers bring. Only if a route has `auth: bearer`",
+                "tokens of this issuer get 503",
             ),
             Check::Authentication => ("the proof, see below", "nothing works; the row shows the request"),
         }

@@ -182,7 +182,7 @@ impl Report {
 
     /// Nothing was found out about any check without a row yet.
     pub(super) fn skip_the_rest(&mut self, why: &str) {
-        for check in Check::ALL {
+        for check in Check::ALL.into_iter().filter(|check| *check != Check::Idps) {
             if !self.findings.iter().any(|finding| finding.check == check) {
                 self.skip(check, why.to_owned());
             }
@@ -204,6 +204,12 @@ impl Report {
         Check::ALL
             .into_iter()
             .flat_map(|check| self.findings.iter().filter(move |finding| finding.check == check))
+    }
+
+    /// How many checks have rows.
+    pub(super) fn checks(&self) -> usize {
+        let has_rows = |check: &Check| self.findings.iter().any(|finding| finding.check == *check);
+        Check::ALL.into_iter().filter(has_rows).count()
     }
 
     /// The data beside the table.
@@ -327,7 +333,10 @@ mod tests {
         report.ok(Check::Configuration, "first");
         report.skip_the_rest("why");
         let rows: Vec<_> = report.rows().map(|row| row.check).collect();
-        assert_eq!(rows, Check::ALL);
+        assert_eq!(rows, Check::ALL[..14]);
+        assert_eq!(report.checks(), 14);
+        report.ok(Check::Idps, "there");
+        assert_eq!(report.checks(), 15);
         assert_eq!(report.rows().next().map(|row| row.what.as_str()), Some("first"));
     }
 }

@@ -114,7 +114,7 @@ fn verdict(report: &Report) -> String {
             failed.push(finding.check.name());
         }
     }
-    let all = Check::ALL.len();
+    let all = report.checks();
     let skipped = report
         .rows()
         .filter(|finding| finding.verdict == Verdict::Skipped)

@@ -41,6 +41,7 @@ fn prepare(headers: &mut HeaderMap, auth: Auth, rules: &Rules) {
         credential: Some(credential()),
         cookies: Some(HeaderValue::from_static("theme=dark")),
         client: &client,
+        identity: HeaderMap::new(),
         prefix: None,
         correlation_id: HeaderValue::from_static("c-1"),
     };
@@ -452,6 +453,7 @@ fn attack_6_the_cookies_are_those_that_the_caller_lets_pass() {
         credential: None,
         cookies: None,
         client: &client,
+        identity: HeaderMap::new(),
         prefix: None,
         correlation_id: HeaderValue::from_static("c-1"),
     };

@@ -9,6 +9,8 @@ pub enum Auth {
     Session,
     /// As [`Session`](Self::Session) for a caller with a session, and as [`None`](Self::None) for any other.
     Optional,
+    /// A caller that brings an access token of its own, which goes along unchanged. No cookie counts.
+    Bearer,
     /// Anybody: no token goes along.
     None,
 }
@@ -25,16 +27,16 @@ pub struct Policy {
     pub(super) proves_origin: bool,
 }
 
-/// The facts about a caller with a session.
+/// The facts about a caller with a session, or with a token of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// The scope of its access token (RFC 6749 section 3.3).
     pub scope: &'a str,
-    /// `iss` of its ID token.
+    /// `iss` of its ID token, or of its own token.
     pub issuer: &'a str,
-    /// `acr` of its ID token.
+    /// `acr`, likewise.
     pub acr: Option<&'a str>,
-    /// The claims about the person.
+    /// The claims about the person, or those of the token.
     pub user: &'a Map<String, Value>,
     /// All claims of its ID token, for a policy that [reads](Policy::reads_token) them.
     pub token: Option<&'a Map<String, Value>>,
@@ -86,6 +88,7 @@ impl Auth {
         match self {
             Self::Session => "session",
             Self::Optional => "optional",
+            Self::Bearer => "bearer",
             Self::None => "none",
         }
     }
@@ -96,7 +99,7 @@ impl Auth {
         match self {
             Self::Optional if has_session => Self::Session,
             Self::Optional => Self::None,
-            Self::Session | Self::None => self,
+            Self::Session | Self::Bearer | Self::None => self,
         }
     }
 }

@@ -54,9 +54,9 @@ pub(super) fn read(yaml: &str, around: &Around<'_>) -> Result<Routes, RoutesErro
     reader.expand(&mut root, around.variables);
     if reader.mistakes.is_empty() {
         let routes = reader.root(&root);
-        return reader.finish(routes);
+        return reader.finish_routes(routes);
     }
-    reader.finish(Routes::default())
+    reader.finish_routes(Routes::default())
 }
 
 // === impl Reader ===

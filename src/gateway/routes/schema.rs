@@ -41,8 +41,12 @@ pub fn schema() -> Value {
                             "required": ["preserve_path", "upstream_path"],
                         }},
                         {"not": {
-                            "properties": {"auth": {"enum": ["none", "optional"]}},
+                            "properties": {"auth": {"enum": ["none", "optional", "bearer"]}},
                             "required": ["auth", "unauthenticated"],
+                        }},
+                        {"not": {
+                            "properties": {"auth": {"const": "bearer"}},
+                            "required": ["auth", "csrf"],
                         }},
                         {"not": {
                             "properties": {"auth": {"enum": ["none", "optional"]}},
@@ -136,6 +140,9 @@ fn service_key(key: &str) -> Value {
             "additionalProperties": false,
         }),
         "concurrency" => or_expanded("How many calls the service takes at a time.", &count(1_000_000)),
+        "identity_headers" => {
+            switch("Whether the service gets header fields that say who calls; false without it.")
+        }
         "rewrite" => {
             switch("Whether URLs of the service in its answers become public ones; true without it.")
         }
@@ -175,11 +182,11 @@ fn route_key(key: &str) -> Value {
             ]},
         }),
         "auth" => or_expanded(
-            "session (without it, too): the caller is logged in, and the access token goes along. optional: so with a session, else as none. none: anybody.",
-            &json!({"enum": ["session", "optional", "none"]}),
+            "session (without it, too): the caller is logged in, and the access token goes along. optional: so with a session, else as none. bearer: the caller brings an access token of its own. none: anybody.",
+            &json!({"enum": ["session", "optional", "bearer", "none"]}),
         ),
         "required_scopes" => json!({
-            "description": "Scopes that the access token of the session must have.",
+            "description": "Scopes that the access token must have.",
             "type": "array",
             "minItems": 1,
             "maxItems": 64,

@@ -44,6 +44,8 @@ pub struct Service {
     pub(super) rules: Rules,
     pub(super) rewrite: bool,
     pub(super) target: Target,
+    /// Whether it gets header fields that say who calls.
+    pub(super) names_caller: bool,
     /// Those of its `ca_file`.
     pub(super) own_authorities: Option<Bundle>,
     pub(super) max_body: Option<MaxBody>,
@@ -180,6 +182,12 @@ impl Service {
     /// How many calls it takes at a time, if that is bounded.
     pub(in super::super) const fn concurrency(&self) -> Option<u32> {
         self.concurrency
+    }
+
+    /// Whether it gets header fields that say who calls (`identity_headers`).
+    #[must_use]
+    pub const fn wants_identity(&self) -> bool {
+        self.names_caller
     }
 
     /// Its rules for header fields.

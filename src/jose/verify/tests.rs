@@ -112,8 +112,7 @@ fn check_with(token: &str, keys: &KeySet, algorithms: &[Algorithm]) -> Result<Ve
         algorithms,
         typ: Typ::IdToken,
         issuer: ISSUER,
-        audience: US,
-        trusted: &[],
+        audience: Audience::Client { id: US, trusted: &[] },
     };
     verify(token, keys, &policy, Timestamp::from_unix_seconds(NOW))
 }

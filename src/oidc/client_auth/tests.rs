@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     clock::Clock as _,
-    jose::{KeySet, Policy, Typ, verify},
+    jose::{Audience, KeySet, Policy, Typ, verify},
     oidc::testing::{Answer, CLIENT_ID, FakeIdp},
 };
 
@@ -62,8 +62,10 @@ async fn an_assertion_has_exactly_the_claims_of_the_contract() {
         algorithms: &[Algorithm::ES256],
         typ: Typ::IdToken,
         issuer: CLIENT_ID,
-        audience: provider.issuer(),
-        trusted: &[],
+        audience: Audience::Client {
+            id: provider.issuer(),
+            trusted: &[],
+        },
     };
     let keys = KeySet::parse(keys.as_bytes()).unwrap();
     verify(assertion, &keys, &policy, provider.clock.now()).unwrap();

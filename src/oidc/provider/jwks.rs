@@ -317,9 +317,13 @@ impl Provider {
     }
 
     async fn fetch_keys(&self) -> Result<KeySet, JwksError> {
-        let metadata = self.metadata().ok_or(NotDiscovered)?;
-        let url = metadata.jwks_uri.to_string();
-        let request = Request::get(metadata.jwks_uri.clone());
+        // The settings can name the place of the keys of a provider without metadata.
+        let jwks_uri = match self.metadata() {
+            Some(metadata) => metadata.jwks_uri.clone(),
+            None => (self.shared.options.overrides.jwks.clone()).ok_or(NotDiscovered)?,
+        };
+        let url = jwks_uri.to_string();
+        let request = Request::get(jwks_uri);
         let response = match self.shared.outbound.send(Lane::Metadata, request).await {
             Ok(response) => response,
             Err(source) => return Err(JwksError::Unreachable { url, source }),

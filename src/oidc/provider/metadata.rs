@@ -136,6 +136,23 @@ impl Metadata {
         self.grant_types.iter().flatten().any(|listed| listed == grant)
     }
 
+    /// The metadata of a provider of which only the settings speak. Browsers are never sent there, so that every endpoint
+    /// that the settings leave out stands at `place`.
+    #[must_use]
+    pub fn of_settings(options: &ProviderOptions, place: &Url) -> Option<Self> {
+        let mut options = options.clone();
+        let overrides = &mut options.overrides;
+        for endpoint in [
+            &mut overrides.authorization,
+            &mut overrides.token,
+            &mut overrides.jwks,
+        ] {
+            endpoint.get_or_insert_with(|| place.clone());
+        }
+        let issuer = Url::parse(&options.issuer).ok()?;
+        Self::read(&Map::new(), &options, UrlMap::new(issuer, None)).ok()
+    }
+
     /// How URLs of this provider move: for `registration_client_uri`, which comes later than this document.
     #[must_use]
     pub const fn url_map(&self) -> &UrlMap {

@@ -5,7 +5,6 @@
 
 mod asked;
 mod call;
-mod identity;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
@@ -13,10 +12,13 @@ use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 pub(in super::super) use self::asked::is_path;
 use self::{asked::Asked, call::Call};
 use super::super::{
-    Listener, Web, admission,
+    Listener, Web,
+    admission::{self, Admitted},
+    bearer::Bringer,
     caller::{Absent, Caller},
     csrf,
     envelope::Envelope,
+    identity,
     page::Label,
     problem::{Code, Problem},
     query::Parameters,
@@ -100,9 +102,9 @@ pub(in super::super) async fn handle(
         None => session_alone(web, context, &asked, envelope).await?,
     };
     let caller = match admitted {
-        Ok(Some(caller)) => caller,
-        // The route is open to all.
-        Ok(None) => return Ok(StatusCode::OK.into_response()),
+        Ok(Admitted::Session(caller)) => caller,
+        Ok(Admitted::Anybody) => return Ok(StatusCode::OK.into_response()),
+        Ok(Admitted::Bearer(bringer)) => return Ok(of_bearer(&bringer)),
         Err(absent) => return web.ask_for_proof(absent, without_session(absent)),
     };
     let mut response = answer(web, &caller).await?;
@@ -138,7 +140,7 @@ async fn session_alone(
     context: &RequestContext,
     asked: &Asked<'_>,
     envelope: Envelope<'_>,
-) -> Result<Result<Option<Caller>, Absent>, Problem> {
+) -> Result<Result<Admitted, Absent>, Problem> {
     let caller = match web.caller(envelope).await? {
         Ok(caller) => caller,
         Err(absent) => return Ok(Err(absent)),
@@ -148,7 +150,14 @@ async fn session_alone(
     if asked.changes_state() || asked.opens_tunnel() {
         web.own_origins.check(envelope.headers)?;
     }
-    Ok(Ok(Some(caller)))
+    Ok(Ok(Admitted::Session(Box::new(caller))))
+}
+
+/// The answer about a caller with a token of its own.
+fn of_bearer(bringer: &Bringer) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    *response.headers_mut() = identity::of_bearer(&bringer.bearer);
+    response
 }
 
 async fn answer(web: &Web, caller: &Caller) -> Result<Response, Problem> {

@@ -59,6 +59,9 @@ codes! {
     BadRequest, BAD_REQUEST, "bad_request", "The request is malformed",
         means "The server cannot forward the request to the API, or the request's body ended early.",
         client "Correct the request. If its body ended early, send it again.";
+    CookieAndBearer, BAD_REQUEST, "cookie_and_bearer", "The request is malformed",
+        means "The request brings an access token and a session cookie. A route with `auth: bearer` takes a token alone.",
+        client "Send the token without cookies.";
     DeviceProofRefused, BAD_REQUEST, "device_proof_refused", "The request is malformed",
         means "The browser tried to renew the cookie of a device with an invalid proof.",
         client "Nothing: browsers send this request by themselves. Log in again if calls get 401.";
@@ -119,6 +122,9 @@ codes! {
     DeviceProofRequired, UNAUTHORIZED, "device_proof_required", "You are not logged in",
         means "The session is bound to a device, and the browser's last proof of the device has expired.",
         client "Log in. A browser with the device's key renews the proof by itself, before it sends the call.";
+    InvalidToken, UNAUTHORIZED, "invalid_token", "The access token is not accepted",
+        means "The access token that the request brings has expired, is revoked, or was not issued for this server ([bearer.md](bearer.md)).",
+        client "Get a new token from the issuer, for the audience of this API. Repeat once.";
     LoginRequired, UNAUTHORIZED, "login_required", "A login is required",
         means "The client requested a silent login (`prompt=none`), and the person is not logged in at the provider.",
         client "Log in without `prompt=none`.";
@@ -128,6 +134,9 @@ codes! {
     StepUpRequired, UNAUTHORIZED, "step_up_required", "A stronger login is required",
         means "The API requires a stronger or newer login (RFC 9470); `acr_values` and `max_age` specify it.",
         client "Navigate to `login_url`. It leads back to the page if the call sent its `Referer`; add `return_to` yourself where a `Referrer-Policy` suppresses it.";
+    TokenRequired, UNAUTHORIZED, "token_required", "An access token is required",
+        means "The route takes calls with an access token in `Authorization: Bearer` only.",
+        client "Get a token; `resource_metadata` in `WWW-Authenticate` says from whom.";
     Unauthenticated, UNAUTHORIZED, "unauthenticated", "You are not logged in",
         means "There is no session, or it has ended.",
         client "Log in.";
@@ -150,7 +159,7 @@ codes! {
         means "The application requires a browser that binds the session to the device (`SESSION_BINDING=device`).",
         client "Tell the person. Another login in this browser does not help.";
     InsufficientScope, FORBIDDEN, "insufficient_scope", "The request is not allowed",
-        means "The route requires a scope that the access token of the session does not have (`required_scopes` in `routes.yaml`).",
+        means "The route requires a scope that the access token does not have (`required_scopes` in `routes.yaml`).",
         client "Tell the person. A login helps if the provider grants the scope now; `OIDC_SCOPES` requests it.";
     LoginTooWeak, FORBIDDEN, "login_too_weak", "The login was not strong enough",
         means "The login was weaker than the request required. The former session continues.",
@@ -233,6 +242,9 @@ codes! {
     SessionStoreUnavailable, SERVICE_UNAVAILABLE, "session_store_unavailable", "Not available at the moment",
         means "The session store does not respond. Sessions still exist.",
         client "Wait for `Retry-After` seconds, and repeat. Do **not** log out.";
+    TokenCheckUnavailable, SERVICE_UNAVAILABLE, "token_check_unavailable", "Not available at the moment",
+        means "The issuer of the access token, or its keys, cannot be reached.",
+        client "Wait for `Retry-After` seconds, and repeat with the same token.";
     TokenRefreshPending, SERVICE_UNAVAILABLE, "token_refresh_pending", "Not available at the moment",
         means "The access token has expired, and its refresh failed for now. The session still exists.",
         client "Wait for `Retry-After` seconds, and repeat. Do **not** log out.";

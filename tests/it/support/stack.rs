@@ -53,6 +53,7 @@ type ChangeVariables = Box<dyn FnOnce(&mut Vec<(String, String)>, &str)>;
 pub struct Builder {
     variables: Vec<(String, String)>,
     routes: String,
+    idps: Option<String>,
     mints_iat: bool,
     idp: Box<dyn FnOnce(&mut Options)>,
     prepare: Box<dyn FnOnce(&Control)>,
@@ -97,6 +98,7 @@ impl Builder {
         Self {
             variables: Vec::new(),
             routes: ROUTES.to_owned(),
+            idps: None,
             mints_iat: true,
             idp: Box::new(|_| {}),
             prepare: Box::new(|_| {}),
@@ -117,6 +119,12 @@ impl Builder {
     /// Replaces `routes.yaml`; `{api}` stands for the API's URL.
     pub fn routes(mut self, routes: &str) -> Self {
         routes.clone_into(&mut self.routes);
+        self
+    }
+
+    /// Writes `idps.yaml`; `{issuer}` stands for the issuer of the logins.
+    pub fn idps(mut self, idps: &str) -> Self {
+        self.idps = Some(idps.to_owned());
         self
     }
 
@@ -197,6 +205,11 @@ impl Builder {
             self.routes.replace("{api}", &api.url()),
         )
         .unwrap();
+
+        if let Some(idps) = &self.idps {
+            let file = folder.path().join("config/idps.yaml");
+            std::fs::write(file, idps.replace("{issuer}", &issuer)).unwrap();
+        }
 
         let port = Port::reserve();
         let address = port.address();

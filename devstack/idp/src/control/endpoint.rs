@@ -29,6 +29,8 @@ pub enum Endpoint {
     UserInfo,
     /// `/revoke`.
     Revoke,
+    /// `/introspect`.
+    Introspect,
     /// `/logout`.
     EndSession,
 }
@@ -50,6 +52,7 @@ impl Endpoint {
             "/token" => Some(Self::Token),
             "/userinfo" => Some(Self::UserInfo),
             "/revoke" => Some(Self::Revoke),
+            "/introspect" => Some(Self::Introspect),
             "/logout" => Some(Self::EndSession),
             _ if path.starts_with("/api/admin/dcr/clients/") => Some(Self::AdminToken),
             _ if path.starts_with("/register/") => Some(Self::RegistrationManagement),

@@ -39,6 +39,15 @@ pub enum Signer {
     BrokenSignature,
 }
 
+/// An answer about a token before it is sent.
+#[derive(Clone, Debug)]
+pub struct Introspection {
+    /// The token that was asked about.
+    pub token: String,
+    /// The answer.
+    pub answer: Value,
+}
+
 /// A registration answer before it is sent.
 #[derive(Clone, Debug)]
 pub struct RegistrationAnswer {
@@ -61,6 +70,7 @@ pub(crate) struct Hooks {
     pub(crate) registration: Slot<RegistrationAnswer>,
     pub(crate) jwks: Slot<Value>,
     pub(crate) logout_token: Slot<IdTokenDraft>,
+    pub(crate) introspection: Slot<Introspection>,
 }
 
 pub(crate) struct Slot<T> {
@@ -77,6 +87,7 @@ struct Set<T> {
 impl Hooks {
     pub(crate) fn clear(&self) {
         self.id_token.clear();
+        self.introspection.clear();
         self.userinfo.clear();
         self.token_response.clear();
         self.authorize_response.clear();

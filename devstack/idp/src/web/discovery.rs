@@ -39,6 +39,7 @@ fn document(provider: &Provider) -> Value {
         "require_pushed_authorization_requests": false,
         "userinfo_endpoint": provider.url("/userinfo"),
         "revocation_endpoint": provider.url("/revoke"),
+        "introspection_endpoint": provider.url("/introspect"),
         "end_session_endpoint": provider.url("/logout"),
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
@@ -55,6 +56,8 @@ fn document(provider: &Provider) -> Value {
         "token_endpoint_auth_signing_alg_values_supported": SIGNING_ALGS,
         "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": SIGNING_ALGS,
+        "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": SIGNING_ALGS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "claims_supported": [

@@ -407,6 +407,44 @@ async fn revocation_ends_tokens_and_says_nothing_about_unknown_ones() {
 }
 
 #[tokio::test]
+async fn introspection_tells_clients_of_live_tokens() {
+    let harness = Harness::start().await;
+    let client = harness.client().await;
+    let tokens = harness.tokens(&client).await;
+    let access = text(&tokens, "access_token");
+    let asked = |token: String| {
+        let (harness, client) = (&harness, &client);
+        async move {
+            let pairs = [("token", token.as_str())];
+            harness.post_as(client, "/introspect", &pairs).await.json()
+        }
+    };
+    let answer = asked(access.to_owned()).await;
+    assert_eq!(
+        (&answer["active"], &answer["sub"]),
+        (&json!(true), &json!("u-ada"))
+    );
+    assert_eq!(answer["aud"], "sample-api");
+    for other in [
+        "unknown",
+        text(&tokens, "refresh_token"),
+        text(&tokens, "id_token"),
+    ] {
+        assert_eq!(asked(other.to_owned()).await, json!({"active": false}));
+    }
+    harness
+        .post_form("/introspect", &[("token", access)])
+        .await
+        .assert_error(401, "invalid_client");
+    harness
+        .post_as(&client, "/introspect", &[])
+        .await
+        .assert_error(400, "invalid_request");
+    harness.control.revoke_refresh_tokens("u-ada");
+    assert_eq!(asked(access.to_owned()).await, json!({"active": false}));
+}
+
+#[tokio::test]
 async fn a_person_or_a_client_that_is_gone_gets_no_tokens() {
     let harness = Harness::start().await;
     let client = harness.client().await;

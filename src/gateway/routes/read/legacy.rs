@@ -1,40 +1,37 @@
-//! Keys of `routes.yaml` that the original system had: which have no effect, which are refused, which are not built yet.
+//! Keys of `routes.yaml` that the original system had and that have no meaning here.
 
 use super::mistakes::Reader;
 use crate::yaml::{Key, Node, Value};
 
-/// The treatment of a key.
-#[derive(Clone, Copy)]
-enum Verdict {
-    /// Not built yet; these values match what the server does anyway.
-    NotBuilt(&'static [&'static str]),
-    /// Refused, with an alternative; these values match what the server does anyway.
-    Refused(&'static [&'static str], &'static str),
+/// A key that is refused.
+struct Legacy {
+    name: &'static str,
+    /// The values that match what the server does anyway. They are accepted.
+    words: &'static [&'static str],
+    fix: &'static str,
 }
 
-use Verdict::{NotBuilt, Refused};
-
-const OWN_CLIENT: Verdict = Refused(
-    &[],
-    "remove it: the server's own client asks the IdP for all tokens",
-);
-
-const SERVICE: &[(&str, Verdict)] = &[
-    ("identity_headers", NotBuilt(&["false"])),
-    ("token_url", OWN_CLIENT),
-    ("client_id", OWN_CLIENT),
-    ("client_secret", OWN_CLIENT),
-    ("cache_enabled", OWN_CLIENT),
-    ("cache_ttl", OWN_CLIENT),
+const SERVICE: &[Legacy] = &[
+    of_a_client("token_url"),
+    of_a_client("client_id"),
+    of_a_client("client_secret"),
+    of_a_client("cache_enabled"),
+    of_a_client("cache_ttl"),
 ];
 
-const ROUTE: &[(&str, Verdict)] = &[(
-    "internal",
-    Refused(
-        &["false"],
-        "remove the route: there are no such handlers here, and `/auth/*` needs none",
-    ),
-)];
+const ROUTE: &[Legacy] = &[Legacy {
+    name: "internal",
+    words: &["false"],
+    fix: "remove the route: there are no such handlers here, and `/auth/*` needs none",
+}];
+
+const fn of_a_client(name: &'static str) -> Legacy {
+    Legacy {
+        name,
+        words: &[],
+        fix: "remove it: the server's own client asks the IdP for all tokens",
+    }
+}
 
 /// The meaning of a map of the file.
 #[derive(Clone, Copy)]
@@ -47,15 +44,13 @@ pub(in crate::gateway::routes) enum Place {
 pub(in crate::gateway::routes) fn words_of_legacy(
     place: Place,
 ) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
-    place.table().iter().map(|(name, verdict)| match verdict {
-        NotBuilt(words) | Refused(words, _) => (*name, *words),
-    })
+    place.table().iter().map(|legacy| (legacy.name, legacy.words))
 }
 
 // === impl Place ===
 
 impl Place {
-    const fn table(self) -> &'static [(&'static str, Verdict)] {
+    const fn table(self) -> &'static [Legacy] {
         match self {
             Self::Service => SERVICE,
             Self::Route => ROUTE,
@@ -68,23 +63,18 @@ impl Place {
 impl Reader<'_> {
     /// Whether `key` belongs to the original system. If so, its problem has been noted.
     pub(super) fn is_legacy(&mut self, place: Place, key: &Key, node: &Node, what: &str) -> bool {
-        let Some((name, verdict)) = place.table().iter().find(|(name, _)| *name == key.name) else {
+        let Some(legacy) = place.table().iter().find(|legacy| legacy.name == key.name) else {
             return false;
         };
-        let says = |words: &[&str]| match &node.value {
-            Value::Text(text) => words.contains(&text.as_str()),
-            Value::Bool(value) => words.contains(&if *value { "true" } else { "false" }),
+        let is_accepted = match &node.value {
+            Value::Text(text) => legacy.words.contains(&text.as_str()),
+            Value::Bool(value) => legacy.words.contains(&if *value { "true" } else { "false" }),
             Value::Null | Value::Unquoted | Value::List(_) | Value::Map(_) => false,
         };
-        let (problem, fix) = match verdict {
-            NotBuilt(words) | Refused(words, _) if says(words) => return true,
-            NotBuilt(_) => (
-                format!("{name} of {what} is not built yet"),
-                "remove it until a later version has it",
-            ),
-            Refused(_, fix) => (format!("{name} of {what} has no meaning here"), *fix),
-        };
-        self.mistake(key.at(), problem, fix);
+        if !is_accepted {
+            let problem = format!("{} of {what} has no meaning here", legacy.name);
+            self.mistake(key.at(), problem, legacy.fix);
+        }
         true
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{
-        Auth, Policy,
+        Policy,
         limits::{MaxBody, RateLimits},
     },
     mistakes::{Fields, Reader, shown},
@@ -99,11 +99,11 @@ impl Reader<'_> {
             self.mistake(node.at(), format!("{what} names no rate"), RATE_LIMIT_FIX);
         }
         if let Some(node) = fields.get("per_session")
-            && policy.is_some_and(|policy| policy.auth == Auth::None)
+            && let Some(auth @ ("none" | "bearer")) = policy.map(|policy| policy.auth.word())
         {
             self.mistake(
                 node.at(),
-                format!("per_session in {what} has no effect with auth: none"),
+                format!("per_session in {what} has no effect with auth: {auth}"),
                 "remove it, or write per_address",
             );
         }

@@ -51,7 +51,7 @@ impl Reader<'_> {
         };
         let rules = match fields.get("require") {
             None => Vec::new(),
-            Some(node) => self.rules(node, what),
+            Some(node) => self.rules(node, what, auth),
         };
         let proves_origin = match fields.get("csrf") {
             None => Some(true),
@@ -60,16 +60,24 @@ impl Reader<'_> {
         let auth = auth?;
         for key in ["required_scopes", "require"] {
             if let Some(node) = fields.get(key)
-                && auth != Auth::Session
+                && !matches!(auth, Auth::Session | Auth::Bearer)
             {
                 self.mistake(
                     node.at(),
                     format!("{key} of {what} needs a session, which auth does not demand"),
-                    "write auth: session, or remove it",
+                    "write auth: session, or auth: bearer for callers with a token, or remove it",
                 );
             }
         }
-        if let (Some(node), Some(false)) = (fields.get("csrf"), proves_origin)
+        if let Some(node) = fields.get("csrf")
+            && auth == Auth::Bearer
+        {
+            self.mistake(
+                node.at(),
+                format!("csrf of {what} has no effect with auth: bearer, where no cookie counts"),
+                "remove it",
+            );
+        } else if let (Some(node), Some(false)) = (fields.get("csrf"), proves_origin)
             && auth != Auth::None
         {
             self.mistake(
@@ -91,14 +99,7 @@ impl Reader<'_> {
             Value::Text(text) if text == "session" => Some(Auth::Session),
             Value::Text(text) if text == "optional" => Some(Auth::Optional),
             Value::Text(text) if text == "none" => Some(Auth::None),
-            Value::Text(text) if text == "bearer" => {
-                self.mistake(
-                    node.at(),
-                    format!("auth of {what} is `bearer`, which is not built yet"),
-                    "write session, optional or none, or remove the route",
-                );
-                None
-            }
+            Value::Text(text) if text == "bearer" => Some(Auth::Bearer),
             value => {
                 let found = match value {
                     Value::Text(text) => shown(text),
@@ -107,7 +108,7 @@ impl Reader<'_> {
                 self.mistake(
                     node.at(),
                     format!("auth of {what} is {found}"),
-                    "write session (the default), optional or none",
+                    "write session (the default), optional, bearer or none",
                 );
                 None
             }
@@ -136,7 +137,7 @@ impl Reader<'_> {
         scopes.into_iter().map(|(_, scope)| scope.to_owned()).collect()
     }
 
-    fn rules(&mut self, node: &Node, what: &str) -> Vec<Rule> {
+    fn rules(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Vec<Rule> {
         let Value::List(list) = &node.value else {
             self.mistake(
                 node.at(),
@@ -152,10 +153,12 @@ impl Reader<'_> {
                 REQUIRE_FIX,
             );
         }
-        list.iter().filter_map(|node| self.rule(node, what)).collect()
+        list.iter()
+            .filter_map(|node| self.rule(node, what, auth))
+            .collect()
     }
 
-    fn rule(&mut self, node: &Node, what: &str) -> Option<Rule> {
+    fn rule(&mut self, node: &Node, what: &str, auth: Option<Auth>) -> Option<Rule> {
         let what = format!("a rule of {what}");
         let fields = self.fields(node, what.clone(), &["claim", "equals", "any_of", "contains"])?;
         let claim = self
@@ -178,7 +181,8 @@ impl Reader<'_> {
             Some(claim) => (true, claim),
             None => (false, claim),
         };
-        if claim.is_empty() || !of_token && NOT_KEPT.contains(&claim) {
+        let is_kept = of_token || auth == Some(Auth::Bearer) || !NOT_KEPT.contains(&claim);
+        if claim.is_empty() || !is_kept {
             self.mistake(
                 node.at(),
                 format!("{what} names the claim {}, which no session keeps", shown(claim)),

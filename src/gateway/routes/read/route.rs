@@ -287,7 +287,7 @@ impl Reader<'_> {
         what: &str,
         policy: Option<&Policy>,
     ) -> Option<Unauthenticated> {
-        if let Some(auth @ ("none" | "optional")) = policy.map(|policy| policy.auth.word()) {
+        if let Some(auth @ ("none" | "optional" | "bearer")) = policy.map(|policy| policy.auth.word()) {
             self.mistake(
                 node.at(),
                 format!("unauthenticated of {what} has no effect with auth: {auth}"),

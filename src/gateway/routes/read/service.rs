@@ -33,6 +33,7 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "token_audience",
     "audience",
     "scopes",
+    "identity_headers",
 ];
 
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -88,6 +89,10 @@ impl Reader<'_> {
             None => Some(Rules::default()),
             Some(node) => self.headers(node, &fields.what),
         };
+        let names_caller = match fields.get("identity_headers") {
+            None => Some(false),
+            Some(node) => self.boolean(node, &format!("identity_headers of {}", fields.what)),
+        };
         let rewrite = match fields.get("rewrite") {
             None => Some(true),
             Some(node) => self.boolean(node, &format!("rewrite of {}", fields.what)),
@@ -140,6 +145,7 @@ impl Reader<'_> {
             rules: rules?,
             rewrite: rewrite?,
             target: target?,
+            names_caller: names_caller?,
             own_authorities: verifies.and(own_authorities)?,
             max_body,
             breaker,

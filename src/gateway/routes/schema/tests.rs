@@ -64,6 +64,17 @@ fn examples_in_documents_match() {
     assert!(seen > 0);
 }
 
+/// The other blocks of docs/bearer.md are for `bearer::schema`.
+#[test]
+fn the_route_in_the_document_of_bearers_is_read() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/bearer.md")).unwrap();
+    let blocks = text.split("```yaml\n").skip(1);
+    let mut blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.starts_with("services:")).unwrap();
+    Checker::new(&schema()).accepts(block).unwrap();
+    assert!(Routes::parse(block).unwrap().has_bearers());
+}
+
 #[test]
 fn schema_and_reader_accept_the_same_files() {
     let checker = Checker::new(&schema());
@@ -83,6 +94,7 @@ fn schema_and_reader_accept_the_same_files() {
     for route in [
         "{ id: a, path: /a/*, target_service: crud }",
         "{ id: a, path: /a, target_service: crud, methods: [GET], auth: none }",
+        "{ id: a, path: /a, target_service: crud, auth: bearer, required_scopes: [a.read], require: [{ claim: azp, equals: b }] }",
         "{ id: a, path: /a, target_service: crud, auth: optional, streaming: true, cache_control: no-store }",
         "{ id: a, path: /a, target_service: crud, required_scopes: [a.read], require: [{ claim: a, any_of: [b, 1, true] }] }",
         "{ id: a, path: /a/*, target_service: crud, upstream_path: '/b/{path}', unauthenticated: 401 }",
@@ -139,7 +151,8 @@ fn schema_and_reader_refuse_the_same_files() {
         "{ id: a, path: /a, target_service: crud, methods: [] }",
         "{ id: a, path: /a, target_service: crud, methods: GET }",
         "{ id: a, path: /a, target_service: crud, methods: [get] }",
-        "{ id: a, path: /a, target_service: crud, auth: bearer }",
+        "{ id: a, path: /a, target_service: crud, auth: bearer, csrf: true }",
+        "{ id: a, path: /a, target_service: crud, auth: bearer, unauthenticated: 401 }",
         "{ id: a, path: /a, target_service: crud, auth: none, required_scopes: [a] }",
         "{ id: a, path: /a, target_service: crud, require: [{ claim: a }] }",
         "{ id: a, path: /a, target_service: crud, require: [{ claim: a, equals: [b] }] }",

@@ -12,8 +12,16 @@ fn read(entry: &str) -> Result<Routes, RoutesError> {
 fn each_mistake_in_a_policy_is_named_with_its_fix() {
     for (entry, problem) in [
         (
-            "auth: bearer",
-            "is `bearer`, which is not built yet; write session, optional or none",
+            "auth: barer",
+            "is `barer`; write session (the default), optional, bearer or none",
+        ),
+        (
+            "auth: bearer, csrf: false",
+            "csrf of route `a` has no effect with auth: bearer",
+        ),
+        (
+            "auth: bearer, unauthenticated: login",
+            "unauthenticated of route `a` has no effect with auth: bearer",
         ),
         (
             "auth: optional, unauthenticated: login",
@@ -139,4 +147,23 @@ fn attack_41_another_spelling_may_not_lose_a_demand() {
         assert_eq!(target(&routes, "GET", "/a/Admin/x"), "400", "{demand}");
         assert!(target(&routes, "GET", "/a/admin/x").starts_with("b "), "{demand}");
     }
+}
+
+#[test]
+fn a_route_for_bearers_may_ask_for_every_claim() {
+    let routes = read("auth: bearer, required_scopes: [a], require: [{ claim: azp, equals: b }]").unwrap();
+    let policy = routes.iter().next().unwrap().policy();
+    assert_eq!((policy.auth(), policy.auth().word()), (Auth::Bearer, "bearer"));
+    assert!(routes.has_bearers());
+    let claims = serde_json::json!({"azp": "b"});
+    let facts = |scope| Facts {
+        scope,
+        issuer: "",
+        acr: None,
+        user: claims.as_object().unwrap(),
+        token: None,
+    };
+    assert!(policy.check(&facts("a")).is_ok());
+    assert!(policy.check(&facts("b")).is_err());
+    assert!(!read("auth: none").unwrap().has_bearers());
 }

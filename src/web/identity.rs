@@ -5,14 +5,22 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::super::super::{Web, caller::Caller};
-use crate::session::SessionRef;
+use super::{Web, caller::Caller};
+use crate::{
+    bearer::{Bearer, account_arn},
+    session::SessionRef,
+};
 
 const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 const X_USER_EMAIL: HeaderName = HeaderName::from_static("x-user-email");
 const X_USER_NAME: HeaderName = HeaderName::from_static("x-user-name");
 const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 const X_AUTH_TIME: HeaderName = HeaderName::from_static("x-auth-time");
+
+const X_ORIGINAL_USER: HeaderName = HeaderName::from_static("x-original-user");
+
+/// The provider in the names of people if no entry of `idps.yaml` is for their issuer.
+const PROVIDER: &str = "oidc";
 
 /// Longer values are left out, in bytes after encoding.
 const MAX_VALUE_LENGTH: usize = 1024;
@@ -36,9 +44,50 @@ pub(super) fn of(web: &Web, caller: &Caller) -> HeaderMap {
     headers
 }
 
+/// The same for a service, with the name of the person over all providers.
+pub(super) fn of_session(web: &Web, caller: &Caller) -> HeaderMap {
+    let session = &caller.stored.session;
+    let mut headers = HeaderMap::clone(session.identity.get_or_init(|| of(web, caller)));
+    let provider = web.bearers.provider_of(&session.issuer);
+    let provider = provider.as_deref().unwrap_or(PROVIDER);
+    set_name(&mut headers, &account_arn(provider, &session.subject));
+    headers
+}
+
+/// The facts about a caller with a token of its own: the subject and the name of its token.
+pub(super) fn of_bearer(bearer: &Bearer) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(subject) = bearer.claims.get("sub").and_then(Value::as_str) {
+        set(&mut headers, X_USER_ID, subject);
+    }
+    set_name(&mut headers, &bearer.name);
+    headers
+}
+
+/// The provider in the name is encoded already.
+fn set_name(headers: &mut HeaderMap, name: &str) {
+    let end = name.match_indices(':').nth(2).map_or(0, |(at, _)| at + 1);
+    let (encoded, rest) = name.split_at(end);
+    let value = format!("{encoded}{}", encode(rest));
+    if value.len() <= MAX_VALUE_LENGTH
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        headers.insert(X_ORIGINAL_USER, value);
+    }
+}
+
 /// Sets a header to a claim. What is not printable ASCII is percent-encoded, and so is `%`, so that no claim makes
 /// a second header or a value that readers disagree on; an immoderate one is left out.
 fn set(headers: &mut HeaderMap, name: HeaderName, claim: &str) {
+    let value = encode(claim);
+    if value.len() <= MAX_VALUE_LENGTH
+        && let Ok(value) = HeaderValue::try_from(value)
+    {
+        headers.insert(name, value);
+    }
+}
+
+fn encode(claim: &str) -> String {
     let mut value = String::with_capacity(claim.len());
     for byte in claim.bytes() {
         match byte {
@@ -50,11 +99,7 @@ fn set(headers: &mut HeaderMap, name: HeaderName, claim: &str) {
             }
         }
     }
-    if value.len() <= MAX_VALUE_LENGTH
-        && let Ok(value) = HeaderValue::try_from(value)
-    {
-        headers.insert(name, value);
-    }
+    value
 }
 
 #[cfg(test)]

@@ -1,0 +1,232 @@
+//! One entry of `idps.yaml` at work: where its keys come from, and who asks about its tokens.
+
+use std::{fmt, time::Duration};
+
+use parking_lot::Mutex;
+
+use super::{
+    BadToken, Bearer, Ports, Refusal, checks,
+    idps::{Idp, IdpClient},
+};
+use crate::{
+    clock::{Timestamp, timeout},
+    jose::{Algorithm, Audience, Policy, Typ},
+    oidc::{
+        CallError, Client, ClientAuthentication, ClientSlot, DiscoveryError, EndpointOverrides, JwksError,
+        JwksOptions, Metadata, NotDiscovered, Options, Provider, ProviderOptions, RelyingParty, SignedError,
+    },
+    secret::Secret,
+    told::Told,
+};
+
+/// A caller waits at most this long for the check of its token.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A discovery that failed is not repeated for this long.
+const DISCOVERY_PAUSE: Duration = Duration::from_secs(5);
+
+/// Metadata that are known are read again after this.
+const DISCOVERY_AGAIN: Duration = Duration::from_hours(1);
+
+/// The most different causes that are told as a warning.
+const MAX_TOLD: usize = 20;
+
+/// One entry at work.
+pub(super) struct Issuer {
+    idp: Idp,
+    /// Its metadata and keys.
+    provider: Provider,
+    /// Whether its metadata has to be read, and nobody else reads it.
+    discovers: bool,
+    /// No discovery before this.
+    next_discovery: Mutex<Timestamp>,
+    /// Who asks about tokens.
+    party: RelyingParty,
+    told: Told,
+}
+
+/// Why a token was not found good.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Bad(#[from] BadToken),
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("it took too long")]
+    TooSlow,
+}
+
+// === impl Issuer ===
+
+impl Issuer {
+    pub(super) fn new(idp: &Idp, ports: &Ports) -> Self {
+        let is_of_logins = idp.issuer == ports.login.issuer();
+        let options = ProviderOptions {
+            issuer: idp.issuer.clone(),
+            base_url: None,
+            public_base: None,
+            overrides: EndpointOverrides {
+                jwks: idp.jwks_url.clone(),
+                ..EndpointOverrides::default()
+            },
+            allow_http: ports.allow_http,
+        };
+        let shares_provider = is_of_logins && idp.jwks_url.is_none();
+        let provider = if shares_provider {
+            ports.login.provider().clone()
+        } else {
+            Provider::new(
+                options.clone(),
+                JwksOptions::default(),
+                ports.outbound.clone(),
+                ports.clock.clone(),
+            )
+        };
+        let party = match &idp.client {
+            Some(client) => party(idp, client, options, ports),
+            None => ports.login.clone(),
+        };
+        Self {
+            discovers: !shares_provider && idp.jwks_url.is_none(),
+            next_discovery: Mutex::new(Timestamp::EPOCH),
+            provider,
+            party,
+            told: Told::at_most(MAX_TOLD),
+            idp: idp.clone(),
+        }
+    }
+
+    pub(super) const fn idp(&self) -> &Idp {
+        &self.idp
+    }
+
+    /// Whether a JWT of `issuer` for `audiences` is for this entry.
+    pub(super) fn takes(&self, issuer: &str, audiences: &[&str]) -> bool {
+        let is_ours = |audience: &&str| self.idp.audiences.iter().any(|name| name == audience);
+        self.idp.issuer == issuer && audiences.iter().any(is_ours)
+    }
+
+    /// The bearer of `token`.
+    pub(super) async fn check(&self, token: &Secret, is_jwt: bool, ports: &Ports) -> Result<Bearer, Failure> {
+        let check = async {
+            match &self.idp.introspection_url {
+                Some(url) if self.idp.asks_about(is_jwt) => {
+                    let answer = self.party.introspect(url, token).await?;
+                    Ok(checks::of_answer(&self.idp, answer, ports.clock.now())?)
+                }
+                _ => self.verify(token, ports).await,
+            }
+        };
+        timeout(&*ports.clock, PATIENCE, check)
+            .await
+            .unwrap_or(Err(Failure::TooSlow))
+    }
+
+    async fn verify(&self, token: &Secret, ports: &Ports) -> Result<Bearer, Failure> {
+        self.discover(ports.clock.now()).await?;
+        if self.idp.jwks_url.is_none() && self.provider.metadata().is_none() {
+            return Err(JwksError::NotDiscovered(NotDiscovered).into());
+        }
+        let policy = Policy {
+            // Not those of ID tokens, which are all that the metadata name: every one here is asymmetric.
+            algorithms: &Algorithm::ALL,
+            typ: if self.idp.accepts_untyped {
+                Typ::UntypedAccessToken
+            } else {
+                Typ::AccessToken
+            },
+            issuer: &self.idp.issuer,
+            audience: Audience::Resource(&self.idp.audiences),
+        };
+        match self.provider.verify(token, &policy, ports.clock.now()).await {
+            Ok(verified) => Ok(checks::of_jwt(&self.idp, verified.claims)?),
+            Err(SignedError::Keys(error)) => Err(error.into()),
+            Err(SignedError::Token(_) | SignedError::UnpublishedKey) => Err(BadToken::Signed.into()),
+        }
+    }
+
+    /// The number of its keys, which are read if they are not known.
+    pub(super) async fn reach(&self, ports: &Ports) -> Result<usize, Failure> {
+        self.discover(ports.clock.now()).await?;
+        Ok(self.provider.keys().await?.len())
+    }
+
+    /// Reads the metadata, if the place of the keys is not known, or from time to time.
+    async fn discover(&self, now: Timestamp) -> Result<(), DiscoveryError> {
+        if !self.discovers {
+            return Ok(());
+        }
+        {
+            let mut next = self.next_discovery.lock();
+            if now < *next {
+                return Ok(());
+            }
+            *next = now.saturating_add(DISCOVERY_PAUSE);
+        }
+        match self.provider.discover().await {
+            Ok(_) => {
+                *self.next_discovery.lock() = now.saturating_add(DISCOVERY_AGAIN);
+                Ok(())
+            }
+            // The former ones still count.
+            Err(_) if self.provider.metadata().is_some() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the log of a check that was not possible: each cause once as a warning.
+    pub(super) fn unavailable(&self, cause: &str) -> Refusal {
+        let idp = self.idp.name.as_str();
+        if self.told.first(cause) {
+            tracing::warn!(idp, "a token cannot be checked: {cause}");
+        } else {
+            tracing::debug!(idp, "a token cannot be checked: {cause}");
+        }
+        Refusal::Unavailable
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("name", &self.idp.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The client that the entry names.
+fn party(idp: &Idp, client: &IdpClient, provider: ProviderOptions, ports: &Ports) -> RelyingParty {
+    let metadata = (idp.introspection_url.as_ref()).and_then(|url| Metadata::of_settings(&provider, url));
+    let slot = ClientSlot::new();
+    slot.set(Client {
+        id: client.id.clone(),
+        auth: match &client.secret {
+            Some(secret) => ClientAuthentication::ClientSecretBasic(secret.clone()),
+            None => ClientAuthentication::PrivateKeyJwt {
+                algorithm: algorithm(ports),
+            },
+        },
+    });
+    let party = RelyingParty::new(
+        Options::new(provider),
+        ports.outbound.clone(),
+        slot,
+        ports.keys.clone(),
+        ports.clock.clone(),
+        ports.random.clone(),
+    );
+    if let Some(metadata) = metadata {
+        party.provider().suppose(metadata.into());
+    }
+    party
+}
+
+/// The algorithm of our assertions for an issuer that does not say which ones it knows.
+fn algorithm(ports: &Ports) -> Algorithm {
+    let key = ports.keys.signing();
+    crate::oidc::negotiate(key.algorithms(), None, None).unwrap_or(Algorithm::RS256)
+}
