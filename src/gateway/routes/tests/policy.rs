@@ -9,6 +9,7 @@ fn read(entry: &str) -> Result<Routes, RoutesError> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_mistake_in_a_policy_is_named_with_its_fix() {
     for (entry, problem) in [
         (
