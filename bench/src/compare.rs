@@ -20,6 +20,7 @@ const SETUP: Setup = Setup {
     par: "false",
     log_level: "warn",
     store: Store::Memory,
+    routes: 1,
 };
 
 const BARE: &str = "bare axum handler";
@@ -30,6 +31,8 @@ const PROXIED_ON_REDIS: &str = "bff proxied GET, sessions in Redis";
 const NGINX_PROXY: &str = "nginx proxy";
 const BARE_PROXY: &str = "bare axum + hyper proxy";
 const PROXIED: &str = "bff proxied GET";
+const TEN_ROUTES: &str = "bff proxied GET, 10 routes";
+const THOUSAND_ROUTES: &str = "bff proxied GET, 1,000 routes";
 
 /// A case: the request and the server.
 struct Case<'a> {
@@ -99,6 +102,11 @@ pub(super) async fn run(effort: Effort) -> Result<()> {
             cost(PROXIED) / cost(NGINX_PROXY),
             1.6,
         ),
+        Gate::new(
+            "proxied GET with 1,000 routes / 10 routes",
+            cost(THOUSAND_ROUTES) / cost(TEN_ROUTES),
+            1.05,
+        ),
         Gate::new("login with RS256, ms of CPU", logins[0], 1.6),
         Gate::new("login with RS256 and PAR, ms of CPU", logins[1], 2.7),
         Gate::new("login with ES256, ms of CPU", logins[2], 0.8),
@@ -140,9 +148,23 @@ async fn requests(
         ..SETUP
     };
     let disk = Bff::start(disk_setup, &folder.join("disk"), provider, upstream).await?;
+    let ten = Bff::start(
+        Setup { routes: 10, ..SETUP },
+        &folder.join("ten"),
+        provider,
+        upstream,
+    )
+    .await?;
+    let many_setup = Setup {
+        routes: 1_000,
+        ..SETUP
+    };
+    let many = Bff::start(many_setup, &folder.join("many"), provider, upstream).await?;
     let ada = Person::new("ada", "ada")?;
     let (cookie, info_cookie) = (warn.log_in(&ada).await?, info.log_in(&ada).await?);
     let (shared_cookie, disk_cookie) = (shared.log_in(&ada).await?, disk.log_in(&ada).await?);
+
+    let (ten_cookie, many_cookie) = (ten.log_in(&ada).await?, many.log_in(&ada).await?);
 
     let at = |server: &Server, path: &str| format!("http://127.0.0.1:{}{path}", server.port());
     let case = |name, server, url, cookie| Case {
@@ -187,6 +209,18 @@ async fn requests(
         case(NGINX_PROXY, &nginx_proxy, at(&nginx_proxy, "/api/x"), None),
         case(BARE_PROXY, &bare_proxy, at(&bare_proxy, "/api/x"), None),
         case(PROXIED, &warn.server, warn.url("/api/x"), Some(cookie.as_str())),
+        case(
+            TEN_ROUTES,
+            &ten.server,
+            ten.url("/api/x"),
+            Some(ten_cookie.as_str()),
+        ),
+        case(
+            THOUSAND_ROUTES,
+            &many.server,
+            many.url("/api/x"),
+            Some(many_cookie.as_str()),
+        ),
         case(
             "bff proxied GET, LOG_LEVEL=info",
             &info.server,

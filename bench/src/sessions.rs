@@ -35,6 +35,7 @@ const SETUP: Setup = Setup {
     par: "false",
     log_level: "warn",
     store: Store::Disk,
+    routes: 1,
 };
 
 /// Stores `count` sessions and starts the server on them; an error if a gate fails.

@@ -31,6 +31,8 @@ pub(super) struct Setup {
     pub(super) log_level: &'static str,
     /// Where sessions are kept.
     pub(super) store: Store,
+    /// How many routes it has.
+    pub(super) routes: usize,
 }
 
 /// `SESSION_STORE`.
@@ -83,11 +85,7 @@ impl Bff {
         upstream: u16,
     ) -> Result<Self> {
         fs::create_dir_all(folder)?;
-        let routes = format!(
-            "services: {{ api: {{ base_url: \"http://127.0.0.1:{upstream}\" }} }}\n\
-             routes: [{{ id: api, path: /api/*, target_service: api, auth: session }}]\n"
-        );
-        fs::write(folder.join("routes.yaml"), routes)?;
+        fs::write(folder.join("routes.yaml"), routes(setup.routes, upstream))?;
         let port = free_port()?;
         let command = command(setup, folder, provider, port)?;
         let server = Server::start(command, MEASURED_CORE, port).await?;
@@ -164,6 +162,27 @@ impl Bff {
         }
         Err("the server does not become ready".into())
     }
+}
+
+/// A `routes.yaml` with `count` routes. The first one takes the measured calls, and the others stand where each look-up passes
+/// them: beside its path and below it, with parameters.
+fn routes(count: usize, upstream: u16) -> String {
+    let mut text = format!(
+        "services: {{ api: {{ base_url: \"http://127.0.0.1:{upstream}\" }} }}\n\
+         routes:\n- {{ id: api, path: /api/*, target_service: api, auth: session }}\n"
+    );
+    for at in 1..count {
+        let path = match at % 3 {
+            0 => format!("/other{at}/*"),
+            1 => format!("/api/things{at}/{{id}}"),
+            _ => format!("/api/things{at}/{{id}}/parts/*"),
+        };
+        let route = format!(
+            "- {{ id: r{at}, path: '{path}', target_service: api, auth: none, preserve_path: true }}\n"
+        );
+        text.push_str(&route);
+    }
+    text
 }
 
 fn command(setup: Setup, folder: &Path, provider: &Provider, port: u16) -> Result<Command> {
