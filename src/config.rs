@@ -40,6 +40,8 @@ mod telemetry;
 mod tokens;
 mod unknown;
 
+use std::path::PathBuf;
+
 use url::Url;
 
 use self::reader::Reader;
@@ -99,6 +101,8 @@ pub struct Config {
     pub environment: Environment,
     /// The names of settings in this process, and the places where they were set.
     pub names: Names,
+    /// The files that secrets were read from.
+    pub secret_files: Vec<PathBuf>,
 }
 
 // === impl Config ===
@@ -140,6 +144,7 @@ impl Config {
             telemetry: telemetry::read(&mut reader),
             environment: environment.clone(),
             names: reader.names(),
+            secret_files: reader.secret_files(),
             server,
             provider,
             client,

@@ -2,7 +2,8 @@
 //!
 //! The order of one call: [`NormalPath::parse`] normalises the path, [`Table::find`] matches it, and the caller
 //! checks the demands of the route's [`Auth`]. Then [`Gateway::call`] prepares a [`Call`] of exactly the matched
-//! path, with the header policy of [`headers`], and streams the bodies in both directions. The gateway knows no
+//! path, with the header policy of [`headers`], and streams the bodies in both directions. A service may also be a
+//! folder, whose files [`Gateway::file`] sends ([`files`]). The gateway knows no
 //! session: its caller passes the token, the cookies and the client's address.
 //!
 //! A WebSocket has a connection to its service of its own, and a [`tunnel`] between the two.
@@ -10,6 +11,7 @@
 mod body;
 mod call;
 mod failure;
+mod files;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -42,6 +44,7 @@ use crate::{
 
 pub use self::{
     call::Call,
+    files::{FileError, FileRequest, Private},
     path::{MAX_PATH_LENGTH, NormalPath, PathError},
     routes::{
         Around, Auth, Denied, Facts, Found, MAX_FILE_SIZE, Match, Mistake, Policy, RateLimits, Route, Routes,

@@ -45,7 +45,11 @@ struct Inner {
 
 /// Certificates of a PEM bundle, trusted in addition to those of the system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle(Vec<CertificateDer<'static>>);
+pub struct Bundle {
+    certificates: Vec<CertificateDer<'static>>,
+    /// Whether every other certificate is trusted as well.
+    is_unchecked: bool,
+}
 
 /// Why a bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -201,6 +205,16 @@ impl Inner {
 // === impl Bundle ===
 
 impl Bundle {
+    /// Every certificate is trusted, so that anybody on the way can answer. Only for a server of a developer, on this machine
+    /// or in a network of containers.
+    #[must_use]
+    pub const fn unchecked() -> Self {
+        Self {
+            certificates: Vec::new(),
+            is_unchecked: true,
+        }
+    }
+
     /// The certificates of a PEM bundle; the library can use each of them.
     ///
     /// # Errors
@@ -218,7 +232,10 @@ impl Bundle {
                 .add(certificate.clone())
                 .map_err(|error| BundleError::Unusable(error.to_string()))?;
         }
-        Ok(Self(certificates))
+        Ok(Self {
+            certificates,
+            is_unchecked: false,
+        })
     }
 }
 

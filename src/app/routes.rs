@@ -14,7 +14,8 @@ use crate::{
     clock::{Clock as _, SystemClock, Timestamp},
     config::Config,
     diagnostic::{Explain, Fix, Knob, fix},
-    gateway::{Around, Auth, MAX_FILE_SIZE, Route, Routes, Service},
+    gateway::{Around, Auth, MAX_FILE_SIZE, Private, Route, Routes, Service},
+    url_policy::HttpPolicy,
 };
 
 /// A client certificate that ends within this time is warned of.
@@ -100,6 +101,8 @@ pub(super) fn parsed(
         tokens: &tokens,
         variables: &|name| config.environment.text(name),
         folder: Some(&config.server.config_dir),
+        private: &private(config),
+        unchecked: config.server.allow_http == HttpPolicy::Anywhere,
     };
     match Routes::parse_with(text, &around) {
         Ok(routes) => {
@@ -112,6 +115,23 @@ pub(super) fn parsed(
             error,
         }),
     }
+}
+
+/// The folders and files of the settings that no service may show.
+fn private(config: &Config) -> Private {
+    let keys = &config.keys;
+    let folders = vec![keys.options.dir.clone(), keys.state_dir.clone()];
+    let entries = [
+        &config.server.config_dir,
+        &keys.options.signing_key,
+        &keys.credentials,
+    ];
+    let entries = entries
+        .into_iter()
+        .chain(&keys.options.extra)
+        .chain(&config.server.admin_socket)
+        .chain(&config.secret_files);
+    Private::new(folders, entries.cloned().collect())
 }
 
 /// Logs the warnings, and the notes of the reader.

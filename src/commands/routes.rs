@@ -1,5 +1,7 @@
 //! `bff routes list|match`: the routing table as the server reads it, and the route that decides on a request.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use http::{Method, Uri};
 use serde_json::{Value, json};
@@ -53,6 +55,13 @@ enum Outcome<'a> {
         matched: Match<'a>,
         sent: String,
     },
+    /// A file of a folder, whether it exists or not.
+    File {
+        matched: Match<'a>,
+        file: PathBuf,
+    },
+    /// A folder serves no file of this name.
+    NoFile,
     /// The server answers by itself.
     Own,
     NoRoute,
@@ -129,8 +138,10 @@ pub(super) fn run(command: RoutesCommand) -> Exit {
                 outcome.text(&method)
             });
             match outcome {
-                Outcome::Route { .. } | Outcome::Own => Exit::Success,
-                Outcome::NoRoute | Outcome::Method { .. } | Outcome::Refused(_) => Exit::Unhealthy,
+                Outcome::Route { .. } | Outcome::File { .. } | Outcome::Own => Exit::Success,
+                Outcome::NoRoute | Outcome::NoFile | Outcome::Method { .. } | Outcome::Refused(_) => {
+                    Exit::Unhealthy
+                }
             }
         }
     }
@@ -142,6 +153,10 @@ fn decide<'a>(routes: &'a Routes, method: &Method, url: &Uri, path: &'a NormalPa
         return Outcome::Own;
     }
     match routes.find(url.host().unwrap_or_default(), path, method) {
+        Found::Match(matched) if matched.route.service().folder().is_some() => match matched.file() {
+            Some(file) => Outcome::File { matched, file },
+            None => Outcome::NoFile,
+        },
         Found::Match(matched) => match matched.sent(url.query()) {
             Some(sent) => Outcome::Route { matched, sent },
             None => Outcome::Refused("the service cannot have this address".to_owned()),
@@ -159,7 +174,19 @@ fn list(routes: &Routes) -> String {
     if routes.is_empty() {
         return "no routes".to_owned();
     }
-    let mut rows = vec![["ID", "AUTH", "METHODS", "PATH", "SERVICE", "DESCRIPTION"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "ID",
+            "AUTH",
+            "METHODS",
+            "PATH",
+            "SERVICE",
+            "DEMANDS",
+            "LIMITS",
+            "DESCRIPTION",
+        ]
+        .map(str::to_owned),
+    ];
     rows.extend(routes.iter().map(|route| {
         [
             route.id().to_owned(),
@@ -167,10 +194,12 @@ fn list(routes: &Routes) -> String {
             route.methods(),
             route.place(),
             route.service().id().to_owned(),
+            route.demands().join(", "),
+            route.limits().join(", "),
             route.description().to_owned(),
         ]
     }));
-    let mut widths = [0; 6];
+    let mut widths = [0; 8];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -191,8 +220,11 @@ fn described(route: &Route) -> Value {
         "description": route.description(),
         "auth": route.auth().word(),
         "methods": route.methods().split(", ").collect::<Vec<_>>(),
+        "host": route.host(),
         "path": route.place(),
         "service": route.service().id(),
+        "demands": route.demands(),
+        "limits": route.limits(),
     })
 }
 
@@ -235,6 +267,15 @@ fn described_token(route: &Route) -> Value {
     })
 }
 
+/// The people who get a file.
+const fn audience(auth: Auth) -> &'static str {
+    match auth {
+        Auth::Session => "people with a session",
+        Auth::Bearer => "callers with an access token",
+        Auth::Optional | Auth::None => "everyone",
+    }
+}
+
 // === impl Outcome ===
 
 impl Outcome<'_> {
@@ -247,7 +288,16 @@ impl Outcome<'_> {
                 matched.route.service().id(),
                 token(matched.route),
             ),
+            Self::File { matched, file } => format!(
+                "route    {} ({})\nservice  {}\nfile     {}\nfor      {}",
+                matched.route.id(),
+                matched.route.place(),
+                matched.route.service().id(),
+                file.display(),
+                audience(matched.route.auth()),
+            ),
             Self::Own => "the server answers this path by itself; no route applies".to_owned(),
+            Self::NoFile => "404: no file with a hidden name is served".to_owned(),
             Self::NoRoute => "404: no route has this path".to_owned(),
             Self::Method { allow } => {
                 format!("405: the most specific route of this path does not take {method}, only {allow}")
@@ -263,8 +313,13 @@ impl Outcome<'_> {
                 "route": described(matched.route),
                 "sent": { "method": method.as_str(), "url": sent, "token": described_token(matched.route) },
             }),
+            Self::File { matched, file } => json!({
+                "outcome": "route",
+                "route": described(matched.route),
+                "file": file.display().to_string(),
+            }),
             Self::Own => json!({ "outcome": "own" }),
-            Self::NoRoute => json!({ "outcome": "not_found", "status": 404 }),
+            Self::NoFile | Self::NoRoute => json!({ "outcome": "not_found", "status": 404 }),
             Self::Method { allow } => {
                 json!({ "outcome": "method_not_allowed", "status": 405, "allow": allow })
             }
@@ -282,7 +337,7 @@ services:
   crud: { base_url: 'http://crud:8080/v1' }
 routes:
   - { id: star, path: '/api/*', target_service: crud, auth: optional }
-  - { id: order, description: one order, path: '/api/orders/{id}', target_service: crud, upstream_path: '/o/{id}', methods: [GET] }
+  - { id: order, description: one order, path: '/api/orders/{id}', target_service: crud, upstream_path: '/o/{id}', methods: [GET], required_scopes: [orders.read], require: [{ claim: roles, contains: [a, b] }], rate_limit: { per_session: 20/s }, max_body: 1MiB }
   - { id: admin, host: admin.example, path: '/api/*', target_service: crud, auth: none }
 ";
 
@@ -303,8 +358,8 @@ routes:
         let routes = Routes::parse(ROUTES).unwrap();
         let all = "GET, HEAD, POST, PUT, PATCH, DELETE";
         let expected = format!(
-            "ID     AUTH      METHODS                              PATH                 SERVICE  DESCRIPTION
-order  session   GET, HEAD                            /api/orders/{{id}}     crud     one order
+            "ID     AUTH      METHODS                              PATH                 SERVICE  DEMANDS                                  LIMITS                                   DESCRIPTION
+order  session   GET, HEAD                            /api/orders/{{id}}     crud     scope orders.read, roles contains a | b  20/s per session, body of 1048576 bytes  one order
 admin  none      {all}  admin.example/api/*  crud
 star   optional  {all}  /api/*               crud
 "
@@ -343,6 +398,8 @@ routes:
             asked("POST", "https://admin.example/api/x").1["sent"]["token"],
             Value::Null
         );
+        let demands = ["scope orders.read", "roles contains a | b"];
+        assert_eq!(json["route"]["demands"], json!(demands));
         for (method, url, expected) in [
             ("POST", "https://app.example/api/x", "star (/api/*)"),
             (
@@ -354,6 +411,35 @@ routes:
             let (text, _) = asked(method, url);
             assert!(text.starts_with(&format!("route    {expected}\n")), "{text}");
         }
+    }
+
+    #[test]
+    fn a_match_with_a_folder_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dist")).unwrap();
+        let around = crate::gateway::Around {
+            variables: &|_| None,
+            folder: Some(folder.path()),
+            private: &crate::gateway::Private::default(),
+            unchecked: false,
+            tokens: &crate::gateway::TokenDefaults::NONE,
+        };
+        let yaml = "services: { page: { files: dist } }\nroutes: [{ id: page, path: /*, target_service: page, auth: none }]\n";
+        let routes = Routes::parse_with(yaml, &around).unwrap();
+        let asked = |url: &str| {
+            let url: Uri = url.parse().unwrap();
+            let path = NormalPath::parse_encoded(url.path()).unwrap();
+            let outcome = decide(&routes, &Method::GET, &url, &path);
+            (outcome.text(&Method::GET), outcome.json(&Method::GET))
+        };
+        let (text, json) = asked("/docs/?x");
+        let file = folder.path().join("dist/docs/index.html").display().to_string();
+        let expected = format!("route    page (/*)\nservice  page\nfile     {file}\nfor      everyone");
+        assert_eq!(text, expected);
+        assert_eq!((&json["outcome"], &json["file"]), (&json!("route"), &json!(file)));
+        let (text, json) = asked("/.env");
+        assert_eq!(text, "404: no file with a hidden name is served");
+        assert_eq!(json["outcome"], "not_found");
     }
 
     #[test]

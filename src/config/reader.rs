@@ -162,6 +162,15 @@ impl Reader {
         Names::new(self.values.iter().map(|(name, raw)| (*name, raw.source.clone())))
     }
 
+    /// The files that secrets are read from.
+    pub(super) fn secret_files(&self) -> Vec<PathBuf> {
+        let paths = self.values.values().filter_map(|raw| match &raw.content {
+            Content::SecretFile(path) => Some(path.clone()),
+            Content::Text(_) | Content::List(_) | Content::Refused => None,
+        });
+        paths.collect()
+    }
+
     /// Whether `name` is set to something that has been complained of.
     pub(super) fn is_refused(&self, name: &str) -> bool {
         let content = self.values.get(name).map(|raw| &raw.content);

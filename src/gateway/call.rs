@@ -82,6 +82,10 @@ impl Gateway {
         if matches!(auth, Auth::Session | Auth::Bearer) && outgoing.credential.is_none() {
             return Err(GatewayError::Unauthenticated);
         }
+        // A folder has no connection; its files are sent by `Gateway::file`.
+        if route.service().folder().is_some() {
+            return Err(GatewayError::BadGateway);
+        }
         let upgrade = Upgrade::of(&request);
         let (mut parts, body) = request.into_parts();
         let web_socket = match (upgrade, route.web_sockets(), outgoing.tunnel) {

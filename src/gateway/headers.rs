@@ -154,7 +154,7 @@ pub(super) fn prepare_response(
 /// Restricts an answer with a session to this person's browser. A cache in front of us sees only a cookie, which it
 /// does not know to be decisive. The API saw `Authorization` (RFC 9111 section 3.5). Other cache directives of the
 /// API stay.
-fn keep_private(headers: &mut HeaderMap) {
+pub(super) fn keep_private(headers: &mut HeaderMap) {
     // Caches of one kind listen to a field of their own before `Cache-Control` (RFC 9213).
     remove_where(headers, |name| {
         let name = name.as_str();

@@ -7,6 +7,7 @@
 //! A path that another reader could take for one of a narrower route with another policy is refused
 //! ([`PathError::OtherSpelling`]).
 
+mod demands;
 mod host;
 mod limits;
 mod matched;
@@ -17,6 +18,7 @@ mod policy;
 mod read;
 mod reverse;
 mod schema;
+mod security;
 mod service;
 mod spelling;
 mod target;
@@ -36,12 +38,13 @@ use self::{
     limits::MaxBody,
     methods::Methods,
     params::Params,
-    pattern::Pattern,
+    pattern::{Pattern, Segment},
+    security::Security,
     spelling::Spellings,
     target::Target,
     tree::{End, Tree},
 };
-use super::{NormalPath, PathError};
+use super::{NormalPath, PathError, files::Private};
 use crate::{credential::TokenPolicy, own_paths};
 
 pub use self::{
@@ -66,6 +69,10 @@ pub struct Around<'a> {
     pub folder: Option<&'a Path>,
     /// The part of the settings that is about tokens for services.
     pub tokens: &'a TokenDefaults,
+    /// Folders and files that no service may show.
+    pub private: &'a Private,
+    /// Whether the certificate of a service nearby may go without a check (`BFF_DANGER_ALLOW_HTTP`).
+    pub unchecked: bool,
 }
 
 /// The part of the settings that is about tokens for services.
@@ -111,6 +118,8 @@ pub struct Route {
     tokens: TokenPolicy,
     /// Replaces that of a successful answer.
     cache_control: Option<HeaderValue>,
+    /// Fields that protect the pages of a folder.
+    security: Security,
     /// Whether its answers are streams that live as long as the session.
     streams: bool,
     max_body: Option<MaxBody>,
@@ -211,6 +220,8 @@ impl Routes {
                 variables: &|_| None,
                 folder: None,
                 tokens: &TokenDefaults::NONE,
+                private: &Private::default(),
+                unchecked: false,
             },
         )
     }
@@ -392,6 +403,21 @@ impl Route {
     /// The `Cache-Control` of its successful answers, if the file names one.
     pub(super) const fn cache_control(&self) -> Option<&HeaderValue> {
         self.cache_control.as_ref()
+    }
+
+    /// The fields that protect its pages.
+    pub(super) const fn security(&self) -> &Security {
+        &self.security
+    }
+
+    /// Whether it matches paths below its own, with or without a slash at their end.
+    pub(super) const fn is_below(&self) -> bool {
+        self.pattern.below
+    }
+
+    /// Whether it names `/.well-known`, whose files are not hidden (RFC 8615).
+    pub(super) fn is_well_known(&self) -> bool {
+        matches!(self.pattern.segments.first(), Some(Segment::Literal(first)) if first == ".well-known")
     }
 
     /// Whether its answers are streams, which may be silent for long.

@@ -30,6 +30,8 @@ const OWN: &[&str] = &[
     "bff::gateway::call",
     "bff::gateway::call::web_socket",
     "bff::gateway::failure",
+    "bff::gateway::files",
+    "bff::gateway::files::answer",
     "bff::gateway::guard",
     "bff::gateway::upstream::alone",
     "bff::keys",

@@ -13,7 +13,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::CryptoProvider,
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
@@ -27,14 +27,21 @@ struct WithOwn {
     own: Vec<CertificateDer<'static>>,
 }
 
+/// Takes every certificate, and checks only that the server has its key.
+#[derive(Debug)]
+struct Unchecked(Arc<CryptoProvider>);
+
 /// A verifier for `roots` and the certificates of `own`.
 pub(super) fn verifier(
     roots: &RootCertStore,
     own: &Bundle,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    if own.is_unchecked {
+        return Ok(Arc::new(Unchecked(provider)));
+    }
     let mut roots = roots.clone();
-    for certificate in &own.0 {
+    for certificate in &own.certificates {
         roots.add(certificate.clone())?;
     }
     let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -42,7 +49,7 @@ pub(super) fn verifier(
         .map_err(|error| TlsError::General(error.to_string()))?;
     Ok(Arc::new(WithOwn {
         usual,
-        own: own.0.clone(),
+        own: own.certificates.clone(),
     }))
 }
 
@@ -105,5 +112,44 @@ impl ServerCertVerifier for WithOwn {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.usual.supported_verify_schemes()
+    }
+}
+
+// === impl Unchecked ===
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

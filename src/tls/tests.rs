@@ -39,7 +39,10 @@ fn a_bundle_is_a_file_with_certificates_that_can_be_used() {
         std::fs::write(&file, content).unwrap();
         read_bundle(&file).and_then(|pem| Bundle::parse(&pem))
     };
-    assert_eq!(read(&[CA, testing::NAMED].concat()).unwrap().0.len(), 2);
+    assert_eq!(
+        read(&[CA, testing::NAMED].concat()).unwrap().certificates.len(),
+        2
+    );
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(read(broken), Err(BundleError::Unusable(_))));
     let large = [CA, &vec![b'\n'; 1024 * 1024]].concat();

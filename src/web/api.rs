@@ -4,6 +4,7 @@
 //! its checks. Therefore an unauthenticated request never sees a byte of an API.
 
 mod challenge;
+mod files;
 mod refused_token;
 mod step_up;
 mod web_socket;
@@ -84,6 +85,9 @@ pub(super) async fn handle(
             return web.ask_for_proof(absent, answer);
         }
     };
+    if matched.route.service().folder().is_some() {
+        return files::send(web, context, matched, request, caller.as_ref()).await;
+    }
     let credential = match &caller {
         Some(caller) => Some(web.credential_and_renewal(caller, matched.route.tokens()).await?),
         None => None,

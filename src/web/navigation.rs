@@ -53,6 +53,14 @@ impl Visit {
     }
 }
 
+/// Whether the browser shows the answer as a page, in its window or in a frame, or would show it so later.
+pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
+    match one(headers, &SEC_FETCH_MODE) {
+        Some(mode) => mode == b"navigate",
+        None => one(headers, &SEC_FETCH_DEST).is_none() && accepts_html(headers),
+    }
+}
+
 /// The value of a field; an impossible value if there are several lines.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
@@ -95,6 +103,35 @@ mod tests {
 
     const PAGE: [(&str, &str); 2] = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
     const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+
+    #[test]
+    fn a_page_is_wanted_by_navigations_alone() {
+        for (headers, expected) in [
+            (&PAGE[..], true),
+            (
+                &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+                true,
+            ),
+            (&[HTML], true),
+            (
+                &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), HTML],
+                false,
+            ),
+            (
+                &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")],
+                false,
+            ),
+            (&[("sec-fetch-dest", "script"), HTML], false),
+            (&[("accept", "*/*")], false),
+            (&[], false),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(wants_page(&map), expected, "{headers:?}");
+        }
+    }
 
     #[test]
     fn a_person_who_opens_a_page_is_known_by_what_the_browser_says() {

@@ -46,7 +46,7 @@ pub(crate) struct Reader<'a, Given = ()> {
     /// The base of relative paths.
     folder: Option<&'a Path>,
     /// The other files that were read.
-    files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// A replaced `${NAME}` and its replacement.
     expanded: Vec<(String, String)>,
 }

@@ -5,6 +5,7 @@ mod bodies;
 mod cookies;
 mod cors;
 mod failures;
+mod files;
 mod headers;
 mod hostile;
 mod limits;

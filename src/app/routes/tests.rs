@@ -127,6 +127,8 @@ fn a_client_certificate_is_told_14_days_before_its_end() {
         variables: &|_| None,
         folder: Some(&folder),
         tokens: &TokenDefaults::NONE,
+        private: &Private::default(),
+        unchecked: false,
     };
     let routes = Routes::parse_with(text, &around).unwrap();
     let end = routes.services()[0].identity().unwrap().end().unwrap();

@@ -1,5 +1,7 @@
 //! A match: the path at the service, and the prefix that it does not see.
 
+use std::path::PathBuf;
+
 use http::HeaderValue;
 
 use super::{Match, Prefix};
@@ -22,6 +24,20 @@ impl<'a> Match<'a> {
     #[must_use]
     pub fn sent(&self, query: Option<&str>) -> Option<String> {
         Some(self.uri(query).ok()?.to_string())
+    }
+
+    /// The path below the folder of its service.
+    pub(in crate::gateway) fn file_path(&self) -> Option<String> {
+        let path = self.route.target.path_and_query("", self, None);
+        String::from_utf8(path.into()).ok()
+    }
+
+    /// The file that the path leads to, whether it exists or not, for messages. `None` if its service is no folder, or serves
+    /// no file of this name.
+    #[must_use]
+    pub fn file(&self) -> Option<PathBuf> {
+        let folder = self.route.service.folder()?;
+        folder.file_of(&self.file_path()?, self.route.is_well_known())
     }
 
     /// The value of a parameter, in the spelling that was matched.

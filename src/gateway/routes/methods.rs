@@ -19,6 +19,9 @@ impl Methods {
     const GET: Self = Self(1);
     const HEAD: Self = Self(1 << 1);
 
+    /// The methods of a folder.
+    pub(super) const OF_FILES: Self = Self(0b11);
+
     /// The methods of a route without `methods`: all except `OPTIONS`, which the server answers.
     pub(super) const DEFAULT: Self = Self(0b11_1111);
 

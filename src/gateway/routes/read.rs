@@ -1,6 +1,7 @@
 //! Reads `routes.yaml` and finds every mistake in it.
 
 mod authz;
+mod files;
 mod headers;
 mod identity;
 mod legacy;
@@ -9,6 +10,7 @@ mod mistakes;
 mod pattern;
 mod policy;
 mod route;
+mod security;
 mod service;
 mod tokens;
 mod upstream_path;
@@ -50,7 +52,7 @@ pub(super) fn read(yaml: &str, around: &Around<'_>) -> Result<Routes, RoutesErro
     let Some(mut root) = yaml::read(yaml, Aliases::Followed).map_err(RoutesError::of_yaml)? else {
         return Ok(Routes::default());
     };
-    let mut reader = Reader::new(around.folder, around.tokens);
+    let mut reader = Reader::new(around.folder, around);
     reader.expand(&mut root, around.variables);
     if reader.mistakes.is_empty() {
         let routes = reader.root(&root);
@@ -72,14 +74,18 @@ impl Reader<'_> {
         let mut services = Vec::new();
         // Services with mistakes count as known, so that a route that names one is not called wrong as well.
         let mut known = HashMap::new();
+        let mut folders = Vec::new();
         if let Some(node) = fields.get("services") {
             for (key, node) in self.map(node, "`services`") {
                 let service = self.service(key, node).map(Arc::new);
+                let folder = service.as_ref().and_then(|service| service.folder());
+                folders.extend(folder.map(|folder| (key.at(), Arc::clone(folder))));
                 services.extend(service.clone());
                 known.insert(key.name.as_str(), service);
             }
         }
         self.unknown_defaults(root.at(), &known);
+        self.check_named_files(&folders);
         let mut routes = Vec::new();
         if let Some(node) = fields.get("routes") {
             let mut ids = HashSet::new();

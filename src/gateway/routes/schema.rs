@@ -24,7 +24,10 @@ pub fn schema() -> Value {
                 "additionalProperties": {
                     "type": "object",
                     "properties": properties(SERVICE_KEYS, service_key, words_of_legacy(Place::Service)),
-                    "required": ["base_url"],
+                    "oneOf": [
+                        {"required": ["base_url"], "not": {"required": ["fallback"]}},
+                        {"required": ["files"], "propertyNames": {"enum": ["files", "fallback"]}},
+                    ],
                     "additionalProperties": false,
                 },
             },
@@ -88,6 +91,15 @@ fn service_key(key: &str) -> Value {
             "Scheme, host, perhaps port and path, as in http://crud:8080/v1.",
             &json!({"type": "string", "pattern": "^https?://[^?#@]+$"}),
         ),
+        "files" => json!({
+            "description": "A folder, relative to this file, whose files are the answers; in place of base_url.",
+            "type": "string",
+            "minLength": 1,
+        }),
+        "fallback" => json!({
+            "description": "The file in the folder that answers if a person opens a page without a file; index.html without it, false for none.",
+            "anyOf": [{"type": "boolean"}, {"type": "string", "pattern": format!("^([^./%\\\\][^/%\\\\]*)(/[^./%\\\\][^/%\\\\]*)*$|{EXPANDED}")}],
+        }),
         "ca_file" => text("PEM file with certificates of authorities, relative to this file; for https."),
         "tls_verify" => json!({
             "description": "The name of ca_file in the original system; true, for the authorities of the system, has no effect.",
@@ -215,6 +227,28 @@ fn route_key(key: &str) -> Value {
             "Whether a call that changes state must come from an origin of the application; false only with auth: none.",
         ),
         "cache_control" => text("Cache-Control of successful answers, in place of that of the service."),
+        "security_headers" => {
+            let field =
+                json!({"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": "^[ -~]*[!-~][ -~]*$"}]});
+            json!({
+                "description": "Whether the files of a folder have fields that protect pages, or a map of those with other values.",
+                "anyOf": [
+                    {"enum": [true, false, "true", "false", "1", "0", 1, 0]},
+                    {"$ref": "#/$defs/expanded"},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "content_security_policy": field,
+                            "frame_ancestors": field,
+                            "permissions_policy": field,
+                            "referrer_policy": field,
+                            "strict_transport_security": field,
+                        },
+                        "additionalProperties": false,
+                    },
+                ],
+            })
+        }
         "streaming" => {
             switch("Whether answers are streams, such as server-sent events, which may be silent for long.")
         }

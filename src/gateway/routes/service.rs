@@ -1,6 +1,6 @@
 //! The target of calls.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{
     HeaderValue, Uri,
@@ -10,13 +10,16 @@ use http::{
 use super::limits::MaxBody;
 use crate::{
     credential::{Mode, Target, TokenPolicy},
-    gateway::headers::Rules,
+    gateway::{files::Folder, headers::Rules},
     retry::BreakerOptions,
     tls::{Bundle, Identity},
 };
 
 /// For services that name no `timeout`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The origin of a folder. No connection can be opened for this scheme, nor to this host (RFC 6761 section 6.4).
+const NO_ORIGIN: (&str, &str) = ("file", "files.invalid");
 
 /// The time that a service may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +57,41 @@ pub struct Service {
     pub(super) concurrency: Option<u32>,
     /// That of its `client_cert_path`.
     pub(super) identity: Option<Identity>,
+    /// The folder whose files it is, if no calls go to it.
+    pub(super) folder: Option<Arc<Folder>>,
 }
 
 // === impl Service ===
 
 impl Service {
+    /// The files of `folder`.
+    pub(super) fn of_folder(id: &str, folder: Folder) -> Option<Self> {
+        Some(Self {
+            id: id.to_owned(),
+            scheme: NO_ORIGIN.0.parse().ok()?,
+            authority: Authority::from_static(NO_ORIGIN.1),
+            base_path: String::new(),
+            timeouts: Timeouts::DEFAULT,
+            h2c: false,
+            rules: Rules::default(),
+            rewrite: false,
+            target: Target::default(),
+            names_caller: false,
+            own_authorities: None,
+            max_body: None,
+            breaker: None,
+            concurrency: None,
+            identity: None,
+            folder: Some(Arc::new(folder)),
+        })
+    }
+
+    /// The folder, if calls are answered with its files.
+    #[must_use]
+    pub const fn folder(&self) -> Option<&Arc<Folder>> {
+        self.folder.as_ref()
+    }
+
     /// Its name in the file, for logs.
     #[must_use]
     pub fn id(&self) -> &str {

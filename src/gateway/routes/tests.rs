@@ -1,5 +1,6 @@
 mod authz;
 mod documented;
+mod documents;
 mod limits;
 mod original;
 mod params;
@@ -976,6 +977,8 @@ fn variables_stand_in_values_and_their_values_in_no_message() {
                 variables: &variables,
                 folder: None,
                 tokens: &TokenDefaults::NONE,
+                private: &Private::default(),
+                unchecked: false,
             },
         )
     };
@@ -1088,6 +1091,8 @@ fn a_ca_file_is_read_with_the_routes() {
         variables: &|name| (name == "CA").then(|| "ca.pem".to_owned()),
         folder: Some(folder.path()),
         tokens: &TokenDefaults::NONE,
+        private: &Private::default(),
+        unchecked: false,
     };
     let read = |service: &str| Routes::parse_with(&format!("services:\n  a: {{ {service} }}\n"), &around);
     for file in ["ca.pem", "./ca.pem", "\"${CA}\""] {

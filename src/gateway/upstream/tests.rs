@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use super::*;
 use crate::{
     gateway::{
-        Around, Found, GatewayError, NormalPath, TokenDefaults,
+        Around, Found, GatewayError, NormalPath, Private, TokenDefaults,
         loopback::{Api, logged_in, serve, system_clock},
     },
     outage::testing as outage,
@@ -34,6 +34,8 @@ fn gateway(service: &str, folder: Option<&Path>, options: Options) -> Gateway {
         variables: &|_| None,
         folder,
         tokens: &TokenDefaults::NONE,
+        private: &Private::default(),
+        unchecked: false,
     };
     let routes = Routes::parse_with(&yaml, &around).unwrap_or_else(|error| panic!("{error}"));
     Gateway::new(routes, options, system_clock()).unwrap()
@@ -263,6 +265,8 @@ routes:
         variables: &|_| None,
         folder: Some(folder.path()),
         tokens: &TokenDefaults::NONE,
+        private: &Private::default(),
+        unchecked: false,
     };
     let routes = Routes::parse_with(&yaml, &around).unwrap();
     let gateway = Gateway::new(routes, Options::default(), system_clock()).unwrap();
@@ -274,6 +278,29 @@ routes:
         ),
         "{line}"
     );
+}
+
+/// With `tls_verify: false`, for a developer.
+#[tokio::test]
+async fn an_unchecked_service_may_have_any_certificate() {
+    let port = server_with(NAMED, NAMED_KEY).port();
+    let yaml = format!(
+        "services:
+  api: {{ base_url: 'https://localhost:{port}', tls_verify: false }}
+routes:
+  - {{ id: all, path: /*, target_service: api }}
+"
+    );
+    let around = Around {
+        variables: &|_| None,
+        folder: None,
+        private: &Private::default(),
+        unchecked: true,
+        tokens: &TokenDefaults::NONE,
+    };
+    let routes = Routes::parse_with(&yaml, &around).unwrap();
+    let gateway = Gateway::new(routes, Options::default(), system_clock()).unwrap();
+    assert_eq!(body(&gateway).await, "ok");
 }
 
 #[tokio::test]

@@ -185,9 +185,15 @@ codes! {
     RequestTimeout, REQUEST_TIMEOUT, "request_timeout", "The request took too long",
         means "The upload stalled.",
         client "Send it again.";
+    PreconditionFailed, PRECONDITION_FAILED, "precondition_failed", "A condition of the request does not hold",
+        means "The request for a file has a condition (`If-Match`, `If-Unmodified-Since`) that does not hold.",
+        client "Read the file again, without the condition.";
     BodyTooLarge, PAYLOAD_TOO_LARGE, "body_too_large", "The request's body is too long",
         means "The body is longer than the route takes (`max_body` in `routes.yaml`).",
         client "Send less, or in parts.";
+    RangeNotSatisfiable, RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The file has no such part",
+        means "The request asks for bytes after the end of a file; `Content-Range` has the length of the file.",
+        client "Read the file from its beginning.";
     WebSocketVersion, UPGRADE_REQUIRED, "websocket_version", "Another version of the protocol is required",
         means "The handshake of a WebSocket names another version than 13.",
         client "Use version 13 (RFC 6455), as browsers do.";

@@ -98,7 +98,11 @@ async fn a_ca_file_that_cannot_be_used_is_told_before_the_start() {
         ("BFF_BASE_URL", "https://app.example"),
         ("AUTH_CLIENT_ID", "bff-server"),
     ];
-    fs::write(routes, recipe("docs/gateway.md", "services:")).unwrap();
+    fs::write(
+        routes,
+        recipe("docs/gateway.md", "# An authority of the company."),
+    )
+    .unwrap();
     let check = async || {
         Process::start(folder.path(), &["check", "--config-only"], &variables)
             .ended()
@@ -106,7 +110,7 @@ async fn a_ca_file_that_cannot_be_used_is_told_before_the_start() {
     };
     check().await.says(
         64,
-        &["line 4, column 14: ca_file `corp-ca.pem` of service `orders` cannot be read"],
+        &["line 5, column 14: ca_file `corp-ca.pem` of service `orders` cannot be read"],
     );
     let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tls/testing/ca.pem");
     fs::copy(certificate, folder.path().join("config/corp-ca.pem")).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     credential::Credential,
-    gateway::{Around, TokenDefaults},
+    gateway::{Around, Private, TokenDefaults},
     tls::testing,
 };
 
@@ -252,6 +252,8 @@ routes:
         variables: &|_| None,
         folder: Some(folder.path()),
         tokens: &TokenDefaults::NONE,
+        private: &Private::default(),
+        unchecked: false,
     };
     let routes = Routes::parse_with(&yaml, &around).unwrap();
     Gateway::new(routes, Options::default(), system_clock()).unwrap()

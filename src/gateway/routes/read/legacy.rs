@@ -22,14 +22,14 @@ const SERVICE: &[Legacy] = &[
 const ROUTE: &[Legacy] = &[Legacy {
     name: "internal",
     words: &["false"],
-    fix: "remove the route: there are no such handlers here, and `/auth/*` needs none",
+    fix: "remove the route: there are no such handlers here, and `/api/metrics` and `/auth/*` need none",
 }];
 
 const fn of_a_client(name: &'static str) -> Legacy {
     Legacy {
         name,
         words: &[],
-        fix: "remove it: the server's own client asks the IdP for all tokens",
+        fix: "remove it: the server's own client asks the IdP for all tokens; set token_audience",
     }
 }
 

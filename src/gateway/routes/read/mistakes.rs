@@ -1,7 +1,7 @@
 //! The mistakes of a `routes.yaml`.
 
 use super::{
-    super::{Routes, TokenDefaults},
+    super::{Around, Routes},
     legacy::Place,
 };
 use crate::yaml::{self, Node};
@@ -9,8 +9,8 @@ use crate::yaml::{self, Node};
 pub(super) use crate::yaml::{Fields, shown};
 pub use crate::yaml::{Mistake, Mistakes as RoutesError};
 
-/// Reads the file beside the part of the settings that is about tokens.
-pub(super) type Reader<'a> = yaml::Reader<'a, &'a TokenDefaults>;
+/// Reads the file beside the parts of the settings that it depends on.
+pub(super) type Reader<'a> = yaml::Reader<'a, &'a Around<'a>>;
 
 // === impl Reader ===
 

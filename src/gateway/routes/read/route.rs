@@ -5,7 +5,9 @@ use std::{collections::HashSet, sync::Arc};
 use http::HeaderValue;
 
 use super::{
-    super::{Auth, Methods, Pattern, Policy, Prefix, Route, Service, Unauthenticated, target::Target},
+    super::{
+        Auth, Methods, Pattern, Policy, Prefix, Route, Security, Service, Unauthenticated, target::Target,
+    },
     Placed,
     legacy::Place,
     mistakes::{Fields, Reader, shown},
@@ -31,6 +33,7 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "require",
     "csrf",
     "cache_control",
+    "security_headers",
     "streaming",
     "websocket",
     "unauthenticated",
@@ -85,11 +88,20 @@ impl Reader<'_> {
                 "one of the services, as in target_service: crud",
             )
             .and_then(|node| self.target_service(node, &fields.what, services));
+        let of_files = service.as_ref().is_some_and(|service| service.folder().is_some());
         let methods = match fields.get("methods") {
+            None if of_files => Some(Methods::OF_FILES),
             None => Some(Methods::DEFAULT),
             Some(node) => self.methods(node, &fields.what),
         };
         let policy = self.policy(&fields);
+        if of_files {
+            self.check_of_files(&fields, methods);
+        }
+        let security = match fields.get("security_headers") {
+            None => Some(Security::default()),
+            Some(node) => self.security(node, &fields.what, of_files),
+        };
         let cache_control = match fields.get("cache_control") {
             None => Some(None),
             Some(node) => self.cache_control(node, &fields.what, policy.as_ref()).map(Some),
@@ -133,6 +145,7 @@ impl Reader<'_> {
                 policy: policy?,
                 tokens: tokens?,
                 cache_control: cache_control?,
+                security: security?,
                 streams: streams?,
                 max_body,
                 rate_limits,
@@ -156,7 +169,7 @@ impl Reader<'_> {
                 format!(
                     "{what} goes to `internal`, the handlers inside the original server, which are not here"
                 ),
-                "remove the route: `/auth/*` needs none",
+                "remove the route: `/api/metrics` and `/auth/*` need none",
             );
             return None;
         }

@@ -13,12 +13,15 @@ use crate::{
     duration,
     gateway::{NormalPath, headers::Rules},
     tls::{Bundle, read_bundle},
+    url_policy::Reach,
     yaml::{Key, Node, Value},
 };
 
 /// The keys of an entry.
 pub(in crate::gateway::routes) const KEYS: &[&str] = &[
     "base_url",
+    "files",
+    "fallback",
     "ca_file",
     "tls_verify",
     "client_cert_path",
@@ -54,10 +57,22 @@ fn says(node: &Node, word: &str) -> bool {
     }
 }
 
+/// Whether the service is on this machine, or has a name without a dot, as in a network of containers.
+fn is_nearby(fields: &Fields<'_>) -> bool {
+    let Some(Value::Text(text)) = fields.get("base_url").map(|node| &node.value) else {
+        return false;
+    };
+    let Ok(mut url) = url::Url::parse(text) else {
+        return false;
+    };
+    // The policy is that of plain http.
+    url.set_scheme("http").is_ok() && matches!(Reach::of(&url), Some(Reach::Loopback | Reach::Dotless))
+}
+
 // === impl Timeouts ===
 
 impl Timeouts {
-    const DEFAULT: Self = Self {
+    pub(in crate::gateway::routes) const DEFAULT: Self = Self {
         connect: None,
         first_byte: None,
         idle: None,
@@ -77,6 +92,10 @@ impl Reader<'_> {
         );
         self.id(&key.name, key.at(), "a service");
         let fields = fields?;
+        if let Some(folder) = fields.get("files") {
+            return self.folder(&key.name, &fields, folder);
+        }
+        self.only_of_folders(&fields);
         let timeouts = match fields.get("timeout") {
             None => Some(Timeouts::DEFAULT),
             Some(node) => self.timeouts(node, &fields.what),
@@ -103,13 +122,13 @@ impl Reader<'_> {
         let breaker = self.breaker(&fields);
         let concurrency = self.concurrency(&fields);
         let own_authorities = match authorities_key(&fields) {
-            None => Some(None),
+            None => Some((verifies == Some(false)).then(Bundle::unchecked)),
             Some((key, node)) => self.ca_file(node, key, &fields.what).map(Some),
         };
         let base = self.required(
             &fields,
             "base_url",
-            "the service's URL, as in base_url: http://crud:8080",
+            "the service's URL, as in base_url: http://crud:8080, or a folder, as in files: ./dist",
         );
         let (scheme, authority, base_path) = self.base_url(base?, &fields.what)?;
         let identity = self.identity(&fields, scheme == Scheme::HTTPS);
@@ -151,6 +170,7 @@ impl Reader<'_> {
             breaker,
             concurrency,
             identity,
+            folder: None,
         })
     }
 
@@ -189,12 +209,22 @@ impl Reader<'_> {
         }
     }
 
-    /// Checks `tls_verify`: `true`, or the name of a file, as in the original system. `None` for a mistake.
-    fn tls_verify(&mut self, fields: &Fields<'_>) -> Option<()> {
+    /// Checks `tls_verify`: `true`, or the name of a file, as in the original system; for a developer's own services also `false`,
+    /// which trusts every certificate. Whether certificates are checked; `None` for a mistake.
+    fn tls_verify(&mut self, fields: &Fields<'_>) -> Option<bool> {
         let Some(node) = fields.get("tls_verify") else {
-            return Some(());
+            return Some(true);
         };
         let what = &fields.what;
+        if says(node, "false") && self.given.unchecked && is_nearby(fields) && fields.get("ca_file").is_none()
+        {
+            self.note(
+                node.at(),
+                format!("tls_verify of {what} is false: anybody on the way could answer in its place"),
+                "name its certificate in ca_file before others use this server",
+            );
+            return Some(false);
+        }
         if says(node, "false") {
             self.mistake(
                 node.at(),
@@ -212,7 +242,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        Some(())
+        Some(true)
     }
 
     /// Reads the certificates that a service may use in addition to those of the system's authorities.

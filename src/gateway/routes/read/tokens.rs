@@ -50,18 +50,18 @@ impl Reader<'_> {
             .find_map(|key| Some((key, fields.get(key)?)));
         let audience = match named {
             Some((key, node)) => self.audience(node, &format!("{key} of {what}")),
-            None => self.given.audiences.get(id).cloned(),
+            None => self.given.tokens.audiences.get(id).cloned(),
         };
         let scopes = match fields.get("scopes") {
             Some(node) => self.token_scopes(node, &format!("scopes of {what}")),
-            None => self.given.scopes.get(id).cloned().unwrap_or_default(),
+            None => self.given.tokens.scopes.get(id).cloned().unwrap_or_default(),
         };
         (self.mistakes.len() == before).then(|| Target::new(audience, scopes))
     }
 
     /// Names in the settings that are no service of the file.
     pub(super) fn unknown_defaults(&mut self, at: At, known: &Known<'_>) {
-        let defaults = self.given;
+        let defaults = self.given.tokens;
         let audiences = defaults.audiences.keys().map(|id| ("an audience", id));
         let scopes = defaults.scopes.keys().map(|id| ("scopes", id));
         for (given, id) in audiences.chain(scopes) {
@@ -94,7 +94,7 @@ impl Reader<'_> {
         };
         let before = self.mistakes.len();
         let what = format!("token_policy of {}", fields.what);
-        if self.given.refuses_policies {
+        if self.given.tokens.refuses_policies {
             self.mistake(
                 node.at(),
                 format!("{what} stands here, and the settings switch token policies off"),
@@ -167,7 +167,7 @@ impl Reader<'_> {
             );
             return None;
         };
-        if mode == Mode::OnBehalfOf && self.given.refuses_on_behalf_of {
+        if mode == Mode::OnBehalfOf && self.given.tokens.refuses_on_behalf_of {
             self.mistake(
                 node.at(),
                 format!("mode of {what} is on_behalf_of, which the settings switch off"),

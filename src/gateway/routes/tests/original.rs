@@ -63,6 +63,89 @@ fn only_keys_that_are_not_built_stop_the_documented_example() {
     assert_eq!(not_built, NOT_BUILT);
 }
 
+/// `tls_verify: false` needs the switch for plain http, and a service that is as near.
+#[test]
+fn an_unchecked_certificate_is_for_developers() {
+    let read = |base_url: &str, more: &str, unchecked: bool| {
+        let yaml = format!("services:\n  a: {{ base_url: '{base_url}', tls_verify: false{more} }}\n");
+        let around = Around {
+            variables: &|_| None,
+            folder: None,
+            private: &Private::default(),
+            unchecked,
+            tokens: &TokenDefaults::NONE,
+        };
+        Routes::parse_with(&yaml, &around)
+    };
+    for near in [
+        "https://orders",
+        "https://orders:8443/v1",
+        "https://localhost",
+        "https://api.localhost",
+        "https://127.0.0.1:9",
+        "https://[::1]",
+    ] {
+        let routes = read(near, "", true).unwrap();
+        assert!(routes.services()[0].own_authorities().is_some(), "{near}");
+        let note = routes.notes()[0].to_string();
+        assert!(note.contains("anybody on the way could answer"), "{note}");
+        assert!(note.contains("ca_file"), "{note}");
+        let error = read(near, "", false).unwrap_err().to_string();
+        assert!(error.contains("; name a file with the authority"), "{error}");
+    }
+    for (far, more) in [
+        ("https://orders.internal", ""),
+        ("https://10.0.0.1", ""),
+        ("https://192.168.1.1", ""),
+        ("https://orders", ", ca_file: ca.pem"),
+    ] {
+        let error = read(far, more, true).unwrap_err().to_string();
+        assert!(error.contains("tls_verify of service `a` is false"), "{error}");
+    }
+}
+
+#[test]
+fn keys_for_another_client_say_what_to_write() {
+    for (key, value) in [
+        ("token_url", "https://idp.example/token"),
+        ("client_id", "bff"),
+        ("client_secret", "hunter2"),
+        ("cache_enabled", "true"),
+        ("cache_ttl", "60"),
+    ] {
+        let yaml = format!("services:\n  a: {{ base_url: 'http://a', {key}: {value} }}\n");
+        let error = Routes::parse(&yaml).unwrap_err().to_string();
+        let expected =
+            format!("{key} of service `a` has no meaning here; remove it: the server's own client asks");
+        assert!(error.contains(&expected), "{error}");
+        assert!(error.contains("set token_audience"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn handlers_of_the_original_server_are_not_here() {
+    let read = |service: &str, more: &str| {
+        let yaml = format!(
+            "services:\n  a: {{ base_url: 'http://a' }}\nroutes:\n  - {{ id: x, path: /x, target_service: {service}{more} }}\n"
+        );
+        Routes::parse(&yaml).map_err(|error| error.to_string())
+    };
+    assert!(read("a", ", internal: false").is_ok());
+    for (service, more) in [
+        ("a", ", internal: true"),
+        ("internal", ""),
+        ("internal", ", internal: true"),
+    ] {
+        let error = read(service, more).unwrap_err();
+        let fix = "remove the route: ";
+        assert!(
+            error.contains(fix) && error.contains("`/api/metrics` and `/auth/*` need none"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn the_documented_example_is_read_without_those_keys() {
     let keys = [

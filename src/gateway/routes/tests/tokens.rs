@@ -148,6 +148,8 @@ fn with(defaults: &TokenDefaults, yaml: &str) -> Result<Routes, RoutesError> {
             variables: &|_| None,
             folder: None,
             tokens: defaults,
+            private: &Private::default(),
+            unchecked: false,
         },
     )
 }
