@@ -121,6 +121,7 @@ pub(super) async fn run(effort: Effort) -> Result<()> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one row for each case of the table")]
 async fn requests(
     effort: Effort,
     folder: &Path,
