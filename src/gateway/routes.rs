@@ -38,7 +38,7 @@ use self::{
     limits::MaxBody,
     methods::Methods,
     params::Params,
-    pattern::{Pattern, Segment},
+    pattern::Pattern,
     security::Security,
     spelling::Spellings,
     target::Target,
@@ -398,26 +398,6 @@ impl Route {
     #[must_use]
     pub const fn tokens(&self) -> &TokenPolicy {
         &self.tokens
-    }
-
-    /// The `Cache-Control` of its successful answers, if the file names one.
-    pub(super) const fn cache_control(&self) -> Option<&HeaderValue> {
-        self.cache_control.as_ref()
-    }
-
-    /// The fields that protect its pages.
-    pub(super) const fn security(&self) -> &Security {
-        &self.security
-    }
-
-    /// Whether it matches paths below its own, with or without a slash at their end.
-    pub(super) const fn is_below(&self) -> bool {
-        self.pattern.below
-    }
-
-    /// Whether it names `/.well-known`, whose files are not hidden (RFC 8615).
-    pub(super) fn is_well_known(&self) -> bool {
-        matches!(self.pattern.segments.first(), Some(Segment::Literal(first)) if first == ".well-known")
     }
 
     /// Whether its answers are streams, which may be silent for long.

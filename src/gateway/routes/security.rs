@@ -5,6 +5,8 @@ use http::{
     header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_FRAME_OPTIONS},
 };
 
+use super::{Route, pattern::Segment};
+
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// Scripts of this origin alone, and none within a page. Styles may stand within it: frameworks put them there, and a nonce
@@ -49,5 +51,29 @@ impl Security {
                 headers.insert(name, value.clone());
             }
         }
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// The `Cache-Control` of its successful answers, if the file names one.
+    pub(in crate::gateway) const fn cache_control(&self) -> Option<&HeaderValue> {
+        self.cache_control.as_ref()
+    }
+
+    /// The fields that protect its pages.
+    pub(in crate::gateway) const fn security(&self) -> &Security {
+        &self.security
+    }
+
+    /// Whether it matches paths below its own, with or without a slash at their end.
+    pub(in crate::gateway) const fn is_below(&self) -> bool {
+        self.pattern.below
+    }
+
+    /// Whether it names `/.well-known`, whose files are not hidden (RFC 8615).
+    pub(in crate::gateway) fn is_well_known(&self) -> bool {
+        matches!(self.pattern.segments.first(), Some(Segment::Literal(first)) if first == ".well-known")
     }
 }
