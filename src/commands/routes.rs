@@ -378,6 +378,8 @@ star   optional  {all}  /api/*               crud
         );
         assert_eq!(json["sent"]["url"], "http://crud:8080/v1/o/7?x=y");
         assert_eq!(json["route"]["id"], "order");
+        let demands = ["scope orders.read", "roles contains a | b"];
+        assert_eq!(json["route"]["demands"], json!(demands));
         assert_eq!(json["sent"]["token"]["mode"], "session_passthrough");
         let routes = "
 services:
@@ -398,8 +400,6 @@ routes:
             asked("POST", "https://admin.example/api/x").1["sent"]["token"],
             Value::Null
         );
-        let demands = ["scope orders.read", "roles contains a | b"];
-        assert_eq!(json["route"]["demands"], json!(demands));
         for (method, url, expected) in [
             ("POST", "https://app.example/api/x", "star (/api/*)"),
             (
