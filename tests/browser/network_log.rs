@@ -43,8 +43,10 @@ impl NetworkLog {
             } else {
                 &mut socket.received
             };
-            let bytes = event["params"]["bytes"].as_str().unwrap();
-            way.extend(STANDARD.decode(bytes).unwrap());
+            match event["params"]["bytes"].as_str() {
+                Some(bytes) => way.extend(STANDARD.decode(bytes).unwrap()),
+                None => assert_eq!(event["params"]["byte_count"], 0, "{event}"),
+            }
         }
         Self { text, sockets }
     }
