@@ -16,6 +16,7 @@ static POLICIES: LazyLock<[CookiePolicy; 2]> = LazyLock::new(|| {
             domain,
             same_site: SameSite::Lax,
             session_name: None,
+            csrf: true,
         })
         .unwrap()
     })
