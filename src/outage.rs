@@ -29,6 +29,9 @@ pub enum Outage {
     /// Nothing listens at the port.
     #[error("connection refused, nothing listens there")]
     Refused,
+    /// There is no such Unix socket.
+    #[error("the socket does not exist")]
+    NoSocket,
     /// No packet gets there.
     #[error("no route leads there")]
     NoRoute,
@@ -128,6 +131,8 @@ fn of_system(error: &io::Error) -> Option<Outage> {
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
             Outage::NoRoute
         }
+        // The operating system says so of no other connection.
+        io::ErrorKind::NotFound => Outage::NoSocket,
         io::ErrorKind::PermissionDenied => Outage::NotPermitted,
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Outage::TimedOut,
         io::ErrorKind::ConnectionReset

@@ -164,7 +164,11 @@ fn broken(service: &Service, error: &(dyn Error + 'static)) -> Explained {
     let outage = Outage::of(error);
     let routes = Knob::RoutesFile;
     match outage {
-        Outage::Refused | Outage::NoAddress | Outage::NoRoute => Explained::new(
+        Outage::NotPermitted if service.socket().is_some() => Explained::new(
+            "this user may not connect to the socket",
+            fix!("give the user that runs this server the right to write to it"),
+        ),
+        Outage::Refused | Outage::NoAddress | Outage::NoRoute | Outage::NoSocket => Explained::new(
             outage,
             fix!("start the service, or correct its base_url in {}", routes),
         ),

@@ -13,11 +13,10 @@ use http::{HeaderValue, Request, Response, Uri, Version};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::{client::legacy::connect::Connection as _, rt::TokioIo};
 use parking_lot::RwLock;
-use tokio::net::TcpStream;
 use tower::ServiceExt as _;
 
 use self::{
-    connector::{Connector, connector, connector_alone},
+    connector::{Connector, Socket, connector, connector_alone},
     http1::{Failure, Http1, in_origin_form, name_host},
     http2::Http2,
     pool::Pool,
@@ -51,7 +50,7 @@ pub(super) struct Upstream {
 }
 
 /// A connection, as the library of HTTP uses it.
-type Io = TokioIo<Observed<MaybeHttpsStream<TokioIo<TcpStream>>>>;
+type Io = TokioIo<Observed<MaybeHttpsStream<Socket>>>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -186,11 +185,13 @@ impl Upstream {
         // A scheme and an authority always make one.
         let origin = service.origin().unwrap_or_default();
         Ok(Self {
-            alone: connector_alone(tls.clone(), &own),
-            connector: connector(tls, &own),
+            alone: connector_alone(tls.clone(), &own, service.socket()),
+            connector: connector(tls, &own, service.socket()),
             host: service.host(),
             speaks_http2: service.is_h2c(),
-            passes_proxy: !service.is_https() && options.proxies.of_uri(&origin).is_some(),
+            passes_proxy: !service.is_https()
+                && service.socket().is_none()
+                && options.proxies.of_uri(&origin).is_some(),
             origin,
             pool: Pool::new(options.keep_idle, clock),
         })
@@ -214,7 +215,11 @@ impl Upstream {
             };
             match sent {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Unsent(unsent, _)) => request = self.readdressed(*unsent),
+                Err(Failure::Unsent(unsent, _)) => {
+                    // A connection that takes no request is not asked again.
+                    self.pool.forget_shared();
+                    request = self.readdressed(*unsent);
+                }
                 Err(Failure::Sent(error)) => return Err(error),
             }
         }

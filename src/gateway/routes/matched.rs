@@ -23,7 +23,12 @@ impl<'a> Match<'a> {
     /// The URL that the service gets, for messages.
     #[must_use]
     pub fn sent(&self, query: Option<&str>) -> Option<String> {
-        Some(self.uri(query).ok()?.to_string())
+        let uri = self.uri(query).ok()?;
+        let service = &self.route.service;
+        Some(match (service.socket(), uri.path_and_query()) {
+            (Some(_), Some(target)) => format!("{target} over {}", service.origin_text()),
+            _ => uri.to_string(),
+        })
     }
 
     /// The path below the folder of its service.

@@ -88,8 +88,8 @@ fn properties(
 fn service_key(key: &str) -> Value {
     match key {
         "base_url" => or_expanded(
-            "Scheme, host, perhaps port and path, as in http://crud:8080/v1.",
-            &json!({"type": "string", "pattern": "^https?://[^?#@]+$"}),
+            "Scheme, host, perhaps port and path, as in http://crud:8080/v1; or a Unix socket, as in unix:/run/crud.sock.",
+            &json!({"type": "string", "pattern": "^(https?://[^?#@]+|unix:(//)?/[^?#]*[^/?#])$"}),
         ),
         "files" => json!({
             "description": "A folder, relative to this file, whose files are the answers; in place of base_url.",

@@ -1,6 +1,10 @@
 //! The target of calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{
     HeaderValue, Uri,
@@ -57,6 +61,8 @@ pub struct Service {
     pub(super) concurrency: Option<u32>,
     /// That of its `client_cert_path`.
     pub(super) identity: Option<Identity>,
+    /// The Unix socket on which it listens.
+    pub(super) socket: Option<PathBuf>,
     /// The folder whose files it is, if no calls go to it.
     pub(super) folder: Option<Arc<Folder>>,
 }
@@ -82,6 +88,7 @@ impl Service {
             breaker: None,
             concurrency: None,
             identity: None,
+            socket: None,
             folder: Some(Arc::new(folder)),
         })
     }
@@ -122,9 +129,18 @@ impl Service {
         self.scheme == Scheme::HTTPS
     }
 
-    /// Scheme, host and port, for messages.
+    /// The Unix socket on which it listens, if that is its address.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// Scheme, host and port, or the socket, for messages.
     pub(in super::super) fn origin_text(&self) -> String {
-        format!("{}://{}", self.scheme, self.authority)
+        match &self.socket {
+            Some(socket) => format!("unix:{}", socket.display()),
+            None => format!("{}://{}", self.scheme, self.authority),
+        }
     }
 
     /// The same as a URI.

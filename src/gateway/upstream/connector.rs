@@ -1,19 +1,23 @@
 //! How a connection to a service is opened: names, proxies, TLS.
 
 use std::{
+    io,
     net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
     task::{Context, Poll},
 };
 
 use futures_util::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::connect::{HttpConnector, dns::Name, proxy::Tunnel},
+    client::legacy::connect::{Connected, Connection, HttpConnector, dns::Name, proxy::Tunnel},
     rt::TokioIo,
 };
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
     gateway::Options,
@@ -31,6 +35,14 @@ pub(super) struct Way {
     proxies: Proxies,
     /// A proxy also gets a tunnel for plain HTTP, because the connection will not stay HTTP.
     always_tunnels: bool,
+    /// Instead of all others: the Unix socket of the service.
+    socket: Option<PathBuf>,
+}
+
+/// A connection below TLS.
+pub(super) enum Socket {
+    Tcp(TokioIo<TcpStream>),
+    Unix(TokioIo<UnixStream>),
 }
 
 /// Looks names up, so that a failure has a type.
@@ -39,20 +51,20 @@ struct Names;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-pub(super) fn connector(tls: ClientConfig, options: &Options) -> Connector {
+pub(super) fn connector(tls: ClientConfig, options: &Options, socket: Option<&Path>) -> Connector {
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
     let builder = builder.https_or_http().enable_all_versions();
-    builder.wrap_connector(way(options, false))
+    builder.wrap_connector(way(options, false, socket))
 }
 
 /// The same for connections that speak HTTP/1.1, and then another protocol.
-pub(super) fn connector_alone(tls: ClientConfig, options: &Options) -> Connector {
+pub(super) fn connector_alone(tls: ClientConfig, options: &Options, socket: Option<&Path>) -> Connector {
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
     let builder = builder.https_or_http().enable_http1();
-    builder.wrap_connector(way(options, true))
+    builder.wrap_connector(way(options, true, socket))
 }
 
-fn way(options: &Options, always_tunnels: bool) -> Way {
+fn way(options: &Options, always_tunnels: bool, socket: Option<&Path>) -> Way {
     let mut http = HttpConnector::new_with_resolver(Names);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(options.connect_timeout));
@@ -61,13 +73,14 @@ fn way(options: &Options, always_tunnels: bool) -> Way {
         http,
         proxies: options.proxies.clone(),
         always_tunnels,
+        socket: socket.map(Path::to_owned),
     }
 }
 
 // === impl Way ===
 
 impl tower::Service<Uri> for Way {
-    type Response = TokioIo<TcpStream>;
+    type Response = Socket;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -76,14 +89,27 @@ impl tower::Service<Uri> for Way {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        if let Some(path) = self.socket.clone() {
+            let stream = async move { UnixStream::connect(path).await };
+            return stream
+                .map_ok(|stream| Socket::Unix(TokioIo::new(stream)))
+                .map_err(BoxError::from)
+                .boxed();
+        }
         let Some(proxy) = self.proxies.of_uri(&uri) else {
-            return self.http.call(uri).map_err(BoxError::from).boxed();
+            return self
+                .http
+                .call(uri)
+                .map_ok(Socket::Tcp)
+                .map_err(BoxError::from)
+                .boxed();
         };
         if uri.scheme() != Some(&http::uri::Scheme::HTTPS) && !self.always_tunnels {
             // The request itself names the service.
             return self
                 .http
                 .call(proxy.uri().clone())
+                .map_ok(Socket::Tcp)
                 .map_err(BoxError::from)
                 .boxed();
         }
@@ -91,7 +117,73 @@ impl tower::Service<Uri> for Way {
         if let Some(authorization) = proxy.authorization() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
-        tunnel.call(uri).map_err(BoxError::from).boxed()
+        tunnel
+            .call(uri)
+            .map_ok(Socket::Tcp)
+            .map_err(BoxError::from)
+            .boxed()
+    }
+}
+
+// === impl Socket ===
+
+impl Connection for Socket {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 

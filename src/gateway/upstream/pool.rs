@@ -73,6 +73,11 @@ impl Pool {
         None
     }
 
+    /// Gives further calls another HTTP/2 connection. Those under way keep theirs.
+    pub(super) fn forget_shared(&self) {
+        self.waiting.lock().http2 = None;
+    }
+
     /// Keeps an HTTP/2 connection for all further calls.
     pub(super) fn share(self: &Arc<Self>, connection: Http2) {
         let now = self.clock.now();

@@ -379,6 +379,49 @@ async fn the_first_key_share_withstands_quantum_computers() {
     }
 }
 
+/// Its host is `localhost`, and a proxy is not asked.
+#[tokio::test]
+async fn a_service_listens_on_a_unix_socket() {
+    let folder = folder();
+    let path = folder.path().join("api.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let echo = |request: Request<Body>| async move {
+        let host = request.headers()[http::header::HOST].to_str().unwrap().to_owned();
+        Response::new(Body::from(format!("{} at {host}", request.uri())))
+    };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(echo)).await });
+    for form in ["unix:", "unix://"] {
+        let service = format!("base_url: '{form}{}'", path.display());
+        let gateway = gateway(&service, None, Options::default());
+        for _ in 0..2 {
+            let answer = call(&gateway).await.unwrap();
+            let body = to_bytes(answer.into_body(), 1024).await.unwrap();
+            assert_eq!(body, "/secret-path at localhost");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_nobody_serves_is_told() {
+    let folder = folder();
+    let left = folder.path().join("left.sock");
+    drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
+    for (path, part) in [
+        (folder.path().join("none.sock"), "the socket does not exist"),
+        (left, "connection refused, nothing listens there"),
+    ] {
+        let service = format!("base_url: 'unix:{}'", path.display());
+        let line = failure(&gateway(&service, None, Options::default())).await;
+        outage::in_our_words(&line);
+        assert!(line.contains(part), "{line}");
+        assert!(
+            line.contains("start the service, or correct its base_url"),
+            "{line}"
+        );
+        assert!(line.contains(&format!("unix:{}", path.display())), "{line}");
+    }
+}
+
 /// The service answers no client that it does not know.
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_its_service() {

@@ -1,12 +1,12 @@
 //! An entry of `services`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use http::uri::{Authority, Scheme};
 
 use super::{
     super::{Service, service::Timeouts},
-    legacy::Place,
+    legacy,
     mistakes::{Fields, Mistake, Reader, shown},
 };
 use crate::{
@@ -40,6 +40,15 @@ pub(in crate::gateway::routes) const KEYS: &[&str] = &[
 ];
 
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// The meaning of `base_url`.
+struct Place {
+    scheme: Scheme,
+    authority: Authority,
+    base_path: String,
+    /// The path of a Unix socket, on which the host is called `localhost`.
+    socket: Option<PathBuf>,
+}
 
 /// The key that names certificate authorities.
 fn authorities_key<'a>(fields: &Fields<'a>) -> Option<(&'static str, &'a Node)> {
@@ -80,12 +89,25 @@ impl Timeouts {
     };
 }
 
+// === impl Place ===
+
+impl Place {
+    fn of_socket(path: &str) -> Self {
+        Self {
+            scheme: Scheme::HTTP,
+            authority: Authority::from_static("localhost"),
+            base_path: String::new(),
+            socket: Some(PathBuf::from(path)),
+        }
+    }
+}
+
 // === impl Reader ===
 
 impl Reader<'_> {
     pub(super) fn service(&mut self, key: &Key, node: &Node) -> Option<Service> {
         let fields = self.fields_of(
-            Some(Place::Service),
+            Some(legacy::Place::Service),
             node,
             format!("service {}", shown(&key.name)),
             KEYS,
@@ -130,7 +152,12 @@ impl Reader<'_> {
             "base_url",
             "the service's URL, as in base_url: http://crud:8080, or a folder, as in files: ./dist",
         );
-        let (scheme, authority, base_path) = self.base_url(base?, &fields.what)?;
+        let Place {
+            scheme,
+            authority,
+            base_path,
+            socket,
+        } = self.base_url(base?, &fields.what)?;
         let identity = self.identity(&fields, scheme == Scheme::HTTPS);
         if let Some((key, node)) = authorities_key(&fields)
             && scheme == Scheme::HTTP
@@ -170,17 +197,26 @@ impl Reader<'_> {
             breaker,
             concurrency,
             identity,
+            socket,
             folder: None,
         })
     }
 
-    fn base_url(&mut self, node: &Node, what: &str) -> Option<(Scheme, Authority, String)> {
-        const FIX: &str = "write scheme, host and perhaps port and path, as in http://crud:8080/v1";
+    fn base_url(&mut self, node: &Node, what: &str) -> Option<Place> {
+        const FIX: &str =
+            "write scheme, host and perhaps port and path, as in http://crud:8080/v1, or unix:/run/crud.sock";
         let text = self.text(node, &format!("base_url of {what}"))?;
         let mut wrong = |problem: String| {
             self.mistake(node.at(), format!("base_url of {what} {problem}"), FIX);
             None
         };
+        if let Some(socket) = text.strip_prefix("unix:") {
+            let path = socket.strip_prefix("//").unwrap_or(socket);
+            if !path.starts_with('/') || path.ends_with('/') || path.contains(['?', '#', '\0']) {
+                return wrong("names no socket: its path is absolute, and nothing follows it".to_owned());
+            }
+            return Some(Place::of_socket(path));
+        }
         // The message quotes nothing: the text may contain a password.
         let Ok(url) = url::Url::parse(text) else {
             return wrong("is not an absolute URL".to_owned());
@@ -188,7 +224,7 @@ impl Reader<'_> {
         let scheme = match url.scheme() {
             "http" => Scheme::HTTP,
             "https" => Scheme::HTTPS,
-            _ => return wrong("is neither http nor https".to_owned()),
+            _ => return wrong("is neither http nor https, nor a socket".to_owned()),
         };
         if !url.username().is_empty() || url.password().is_some() {
             return wrong("holds a user name or a password".to_owned());
@@ -203,7 +239,12 @@ impl Reader<'_> {
         match NormalPath::parse(url.path()) {
             Ok(path) => {
                 let base_path = path.as_str().strip_suffix('/').unwrap_or(path.as_str());
-                Some((scheme, authority, base_path.to_owned()))
+                Some(Place {
+                    scheme,
+                    authority,
+                    base_path: base_path.to_owned(),
+                    socket: None,
+                })
             }
             Err(error) => wrong(format!("has an unusable path: {error}")),
         }

@@ -84,6 +84,7 @@ fn schema_and_reader_accept_the_same_files() {
         "services:\nroutes:\n",
         "services:\n  a: { base_url: 'https://a.example/x', timeout: 500ms, rewrite: false }\n",
         "services:\n  a: { base_url: 'http://a', timeout: 30, tls_verify: true }\n",
+        "services:\n  a: { base_url: 'unix:/run/a.sock' }\n  b: { base_url: 'unix:///run/b.sock', h2c: true }\n",
         "services:\n  a: { base_url: 'http://a', max_body: 10MiB, breaker: { threshold: 5, reset: 60s, half_open: 1 }, concurrency: 100 }\n",
         "services:\n  a: { base_url: 'http://a', timeout: { connect: 1s, total: 30 }, h2c: true, headers: { set: { X-A: b } } }\n",
         "services:\n  a: { base_url: '${NO_SUCH:-http://a}', headers: { remove: [X-*], allow: [X-Accel-Buffering] } }\n",
