@@ -33,7 +33,7 @@ pub(crate) const CLIENT_KEY: &[u8] = include_bytes!("testing/client.key");
 /// The group X25519MLKEM768 in its form in a `ClientHello`.
 pub(crate) const X25519MLKEM768: u16 = 0x11ec;
 
-/// A server with a certificate for `localhost`, for one request.
+/// A server with a certificate for `localhost`, for one request of each connection.
 pub(crate) fn server() -> SocketAddr {
     server_with(SERVER, SERVER_KEY)
 }
@@ -45,8 +45,8 @@ pub(crate) fn http2_config() -> rustls::ServerConfig {
     config
 }
 
-/// A server that shows this certificate and signs with this key, which need not belong to it. It answers one request with
-/// `ok`.
+/// A server that shows this certificate and signs with this key, which need not belong to it. It answers one
+/// request of each connection with `ok`.
 pub(crate) fn server_with(certificate: &[u8], key: &[u8]) -> SocketAddr {
     serve(config(certificate, key))
 }
@@ -71,13 +71,15 @@ fn serve(config: rustls::ServerConfig) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        let mut stream = rustls::StreamOwned::new(connection, stream);
-        // Fails if the client does not trust us, as some of the tests expect.
-        if stream.read(&mut [0; 1024]).is_ok() {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-            let _ = stream.flush();
+        let config = Arc::new(config);
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            // Fails if the client does not trust us, as some of the tests expect.
+            if stream.read(&mut [0; 1024]).is_ok() {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                let _ = stream.flush();
+            }
         }
     });
     address

@@ -27,6 +27,10 @@ const SENT: &str = "Basic bWU6cGxhbnRlZC1zM2NyZXQ=";
 
 /// A gateway with a service `api` for all paths, whose entry of `routes.yaml` this is.
 fn gateway(service: &str, folder: Option<&Path>, options: Options) -> Gateway {
+    Gateway::new(routes(service, folder), options, system_clock()).unwrap()
+}
+
+fn routes(service: &str, folder: Option<&Path>) -> Routes {
     let yaml = format!(
         "services:\n  api: {{ {service} }}\nroutes:\n  - {{ id: all, path: /*, target_service: api }}\n"
     );
@@ -37,8 +41,7 @@ fn gateway(service: &str, folder: Option<&Path>, options: Options) -> Gateway {
         private: &Private::default(),
         unchecked: false,
     };
-    let routes = Routes::parse_with(&yaml, &around).unwrap_or_else(|error| panic!("{error}"));
-    Gateway::new(routes, options, system_clock()).unwrap()
+    Routes::parse_with(&yaml, &around).unwrap_or_else(|error| panic!("{error}"))
 }
 
 async fn call(gateway: &Gateway) -> Result<Response<Body>, GatewayError> {
@@ -441,6 +444,26 @@ async fn a_client_certificate_is_shown_to_its_service() {
         call(&gateway_of(&service(""))).await.unwrap_err(),
         GatewayError::BadGateway
     );
+}
+
+/// A reload with the same text shows the files as they are now.
+#[tokio::test]
+async fn a_replaced_client_certificate_is_shown() {
+    let folder = folder();
+    let write = |certificate, key| {
+        std::fs::write(folder.path().join("client.pem"), certificate).unwrap();
+        std::fs::write(folder.path().join("client.key"), key).unwrap();
+    };
+    let port = server_for_known_clients().port();
+    let service = format!(
+        "base_url: 'https://localhost:{port}', ca_file: ca.pem, client_cert_path: client.pem, client_key_path: client.key"
+    );
+    write(NAMED, NAMED_KEY);
+    let gateway = gateway(&service, Some(folder.path()), Options::default());
+    assert_eq!(call(&gateway).await.unwrap_err(), GatewayError::BadGateway);
+    write(CLIENT, CLIENT_KEY);
+    gateway.reload(routes(&service, Some(folder.path()))).unwrap();
+    assert_eq!(call(&gateway).await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]
