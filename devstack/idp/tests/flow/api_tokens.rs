@@ -115,7 +115,7 @@ async fn an_exchange_wants_a_live_token_of_the_client() {
     ] {
         ask(&[(name, value)]).await.assert_error(400, error);
     }
-    harness.control.revoke_session("u-ada");
+    harness.control.revoke_refresh_tokens("u-ada");
     ask(&[]).await.assert_error(400, "invalid_request");
 }
 
