@@ -165,7 +165,7 @@ impl Bearers {
             }
             Err(Failure::Discovery(error)) => Err(issuer.unavailable(&error.told())),
             Err(Failure::Keys(error)) => Err(issuer.unavailable(&error.told())),
-            Err(Failure::Call(error)) => Err(issuer.unavailable(&error.told())),
+            Err(Failure::Answer(error)) => Err(issuer.unavailable(&error.told())),
             Err(Failure::TooSlow) => Err(issuer.unavailable("it took too long")),
         }
     }

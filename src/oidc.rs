@@ -42,6 +42,7 @@ pub use self::{
     },
     error::{Blames, OAuthError},
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},
+    introspection::IntrospectionError,
     issuing::{CLIENT_CREDENTIALS, IssueError, Issued, ResourceIndicators, TOKEN_EXCHANGE, Way, is_resource},
     logout_token::{LogoutToken, LogoutTokenError},
     member::MemberError,

@@ -55,6 +55,8 @@ pub struct Idp {
     pub introspection_url: Option<Url>,
     /// Whether JWTs are asked about too.
     pub introspects_all: bool,
+    /// The form of answers about tokens.
+    pub answers: Answers,
     /// Whether tokens that are not JWTs are asked about there.
     pub takes_opaque: bool,
     /// Whether access tokens without the type of RFC 9068 are accepted.
@@ -74,6 +76,15 @@ pub struct IdpClient {
     pub id: String,
     /// Its secret; it proves itself with our keys without one.
     pub secret: Option<Secret>,
+}
+
+/// The form of answers about tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// JSON (RFC 7662).
+    Json,
+    /// Signed by the issuer (RFC 9701); others do not count.
+    Signed,
 }
 
 /// A claim with roles or permissions.
@@ -108,6 +119,7 @@ impl Idps {
             jwks_url: None,
             introspection_url: None,
             introspects_all: false,
+            answers: Answers::Json,
             takes_opaque: false,
             accepts_untyped: false,
             client: None,

@@ -6,14 +6,15 @@ use parking_lot::Mutex;
 
 use super::{
     BadToken, Bearer, Ports, Refusal, checks,
-    idps::{Idp, IdpClient},
+    idps::{Answers, Idp, IdpClient},
 };
 use crate::{
     clock::{Timestamp, timeout},
     jose::{Algorithm, Audience, Policy, Typ},
     oidc::{
-        CallError, Client, ClientAuthentication, ClientSlot, DiscoveryError, EndpointOverrides, JwksError,
-        JwksOptions, Metadata, NotDiscovered, Options, Provider, ProviderOptions, RelyingParty, SignedError,
+        Client, ClientAuthentication, ClientSlot, DiscoveryError, EndpointOverrides, IntrospectionError,
+        JwksError, JwksOptions, Metadata, NotDiscovered, Options, Provider, ProviderOptions, RelyingParty,
+        SignedError,
     },
     secret::Secret,
     told::Told,
@@ -55,7 +56,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Keys(#[from] JwksError),
     #[error(transparent)]
-    Call(#[from] CallError),
+    Answer(#[from] IntrospectionError),
     #[error("it took too long")]
     TooSlow,
 }
@@ -115,7 +116,11 @@ impl Issuer {
         let check = async {
             match &self.idp.introspection_url {
                 Some(url) if self.idp.asks_about(is_jwt) => {
-                    let answer = self.party.introspect(url, token).await?;
+                    let signer = (self.idp.answers == Answers::Signed).then_some(&self.provider);
+                    if signer.is_some() {
+                        self.find_keys(ports.clock.now()).await?;
+                    }
+                    let answer = self.party.introspect(url, token, signer).await?;
                     Ok(checks::of_answer(&self.idp, answer, ports.clock.now())?)
                 }
                 _ => self.verify(token, ports).await,
@@ -127,10 +132,7 @@ impl Issuer {
     }
 
     async fn verify(&self, token: &Secret, ports: &Ports) -> Result<Bearer, Failure> {
-        self.discover(ports.clock.now()).await?;
-        if self.idp.jwks_url.is_none() && self.provider.metadata().is_none() {
-            return Err(JwksError::NotDiscovered(NotDiscovered).into());
-        }
+        self.find_keys(ports.clock.now()).await?;
         let policy = Policy {
             // Not those of ID tokens, which are all that the metadata name: every one here is asymmetric.
             algorithms: &Algorithm::ALL,
@@ -153,6 +155,15 @@ impl Issuer {
     pub(super) async fn reach(&self, ports: &Ports) -> Result<usize, Failure> {
         self.discover(ports.clock.now()).await?;
         Ok(self.provider.keys().await?.len())
+    }
+
+    /// Makes sure that the place of the keys is known.
+    async fn find_keys(&self, now: Timestamp) -> Result<(), Failure> {
+        self.discover(now).await?;
+        if self.idp.jwks_url.is_none() && self.provider.metadata().is_none() {
+            return Err(JwksError::NotDiscovered(NotDiscovered).into());
+        }
+        Ok(())
     }
 
     /// Reads the metadata, if the place of the keys is not known, or from time to time.

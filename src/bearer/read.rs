@@ -7,14 +7,14 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::idps::{Around, Idp, Idps, MAX_FILE_SIZE, Source};
+use super::idps::{Answers, Around, Idp, Idps, MAX_FILE_SIZE, Source};
 use crate::{
     url_policy::HttpPolicy,
     yaml::{self, Aliases, At, Fields, Mistakes, Node, Reader, Value, shown},
 };
 
 /// The keys of an entry.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 17] = [
     "name",
     "provider",
     "issuer",
@@ -22,6 +22,7 @@ pub(super) const KEYS: [&str; 16] = [
     "jwks_url",
     "introspection_url",
     "introspect",
+    "signed_introspection",
     "opaque",
     "accept_untyped",
     "token_url",
@@ -160,11 +161,15 @@ impl Reader<'_> {
         let introspection_url = self.endpoint(&fields, "introspection_url", around.allow_http);
         let _token_url = self.endpoint(&fields, "token_url", around.allow_http);
         let introspects_all = self.introspects_all(&fields);
+        let answers = match self.switch(&fields, "signed_introspection") {
+            Some(true) => Answers::Signed,
+            Some(false) | None => Answers::Json,
+        };
         let says_opaque = self.switch(&fields, "opaque");
         let accepts_untyped = self.switch(&fields, "accept_untyped").unwrap_or(false);
         let client = self.client(&fields, issuer.as_deref(), around.login_issuer);
         self.exchange(&fields);
-        for key in ["introspect", "opaque"] {
+        for key in ["introspect", "signed_introspection", "opaque"] {
             if let Some(node) = fields.get(key)
                 && fields.get("introspection_url").is_none()
             {
@@ -191,6 +196,7 @@ impl Reader<'_> {
             jwks_url,
             introspection_url,
             introspects_all,
+            answers,
             takes_opaque: false,
             accepts_untyped,
             client,

@@ -32,6 +32,7 @@ pub fn schema() -> Value {
                     "required": ["name", "issuer", "audience"],
                     "dependentRequired": {
                         "introspect": ["introspection_url"],
+                        "signed_introspection": ["introspection_url"],
                         "opaque": ["introspection_url"],
                         "client_secret": ["client_id"],
                         "client_secret_file": ["client_id"],
@@ -87,6 +88,9 @@ fn key(name: &str) -> Value {
             "description": "Which tokens the server asks about: opaque ones (opaque), or all of them (always).",
             "enum": ["opaque", "always"],
         }),
+        "signed_introspection" => {
+            switch("Whether answers about its tokens count only with its signature (RFC 9701).")
+        }
         "opaque" => switch(
             "Whether opaque tokens are of this issuer; true without it if no other entry has introspection_url.",
         ),

@@ -16,6 +16,9 @@ pub const MAX_TOKEN_LENGTH: usize = 64 * 1024;
 /// How far the issuer's clock may differ from ours.
 const LEEWAY: Duration = Duration::from_mins(1);
 
+/// An answer about a token is refused if it is older than this beside the leeway: it is made for one request.
+const ANSWER_LIVES: Duration = Duration::from_mins(1);
+
 /// The claims of a verified token.
 pub type Claims = serde_json::Map<String, Value>;
 
@@ -59,6 +62,8 @@ pub enum Typ {
     AccessToken,
     /// An access token of an issuer that may leave its type out: also absent or `JWT`.
     UntypedAccessToken,
+    /// An answer about a token: `token-introspection+jwt` (RFC 9701 section 5). It has no end; its beginning counts.
+    Introspection,
 }
 
 /// A part of a token.
@@ -119,6 +124,9 @@ pub enum VerifyError {
     /// `exp` is missing or over.
     #[error("the token has expired, or does not say when it expires")]
     Expired,
+    /// The answer about a token was made some time ago: it may be a repetition.
+    #[error("the answer is old")]
+    Old,
     /// `iat` is missing or in the future, or `nbf` is in the future.
     #[error("the token is not valid yet, or does not say from when it is valid")]
     NotYetValid,
@@ -174,7 +182,7 @@ pub fn verify(
     };
     let claims = token.verify(candidates)?;
     check_parties(&claims, policy)?;
-    check_times(&claims, now)?;
+    check_times(&claims, policy.typ, now)?;
     Ok(Verified {
         algorithm: token.algorithm,
         claims,
@@ -319,14 +327,20 @@ pub(crate) fn audiences(claims: &Claims) -> Vec<&str> {
     audiences.unwrap_or_default()
 }
 
-fn check_times(claims: &Claims, now: Timestamp) -> Result<(), VerifyError> {
-    let expires = numeric_date(claims, "exp").ok_or(VerifyError::Expired)?;
-    if expires.saturating_add(LEEWAY) <= now {
-        return Err(VerifyError::Expired);
+fn check_times(claims: &Claims, typ: Typ, now: Timestamp) -> Result<(), VerifyError> {
+    let is_answer = typ == Typ::Introspection;
+    // RFC 9701 section 5: an answer has no `exp`.
+    if !is_answer || claims.contains_key("exp") {
+        let expires = numeric_date(claims, "exp").ok_or(VerifyError::Expired)?;
+        if expires.saturating_add(LEEWAY) <= now {
+            return Err(VerifyError::Expired);
+        }
     }
     let latest = now.saturating_add(LEEWAY);
-    if numeric_date(claims, "iat").is_none_or(|issued| issued > latest) {
-        return Err(VerifyError::NotYetValid);
+    let issued = numeric_date(claims, "iat").filter(|issued| *issued <= latest);
+    let issued = issued.ok_or(VerifyError::NotYetValid)?;
+    if is_answer && issued.saturating_add(ANSWER_LIVES).saturating_add(LEEWAY) <= now {
+        return Err(VerifyError::Old);
     }
     if claims.contains_key("nbf") && numeric_date(claims, "nbf").is_none_or(|start| start > latest) {
         return Err(VerifyError::NotYetValid);
@@ -355,6 +369,7 @@ impl Typ {
             Self::LogoutToken => is_plain || is("logout+jwt"),
             Self::DeviceProof => is("dbsc+jwt"),
             Self::AccessToken => is("at+jwt") || is("application/at+jwt"),
+            Self::Introspection => is("token-introspection+jwt") || is("application/token-introspection+jwt"),
             Self::UntypedAccessToken => is_plain || is("at+jwt") || is("application/at+jwt"),
         }
     }

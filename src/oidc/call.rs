@@ -5,7 +5,7 @@ mod meaning;
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header::ACCEPT};
 use url::Url;
 
 pub use self::{
@@ -141,6 +141,20 @@ impl RelyingParty {
         url: &Url,
         fields: &[(&str, &str)],
     ) -> Result<Response, CallError> {
+        let accept = HeaderValue::from_static("application/json");
+        self.post_for(&accept, lane, metadata, client, url, fields).await
+    }
+
+    /// As [`post`](Self::post), for an answer of the type `accept`.
+    pub(super) async fn post_for(
+        &self,
+        accept: &HeaderValue,
+        lane: Lane,
+        metadata: &Metadata,
+        client: &Client,
+        url: &Url,
+        fields: &[(&str, &str)],
+    ) -> Result<Response, CallError> {
         let shared = &self.shared;
         let mut failed = 0;
         let mut is_redated = false;
@@ -155,7 +169,7 @@ impl RelyingParty {
                     source,
                 })?;
             let (request, summary) = self.authenticated(metadata, client, url, fields).await?;
-            let outcome = turn.send(request).await;
+            let outcome = turn.send(request.header(ACCEPT, accept.clone())).await;
             failed += 1;
             let now = shared.clock.wall();
             let retry_after = match &outcome {

@@ -167,6 +167,11 @@ impl Control {
         self.provider.hooks.introspection.always(hook);
     }
 
+    /// Changes every signed answer about a token before it is signed.
+    pub fn on_signed_introspection(&self, hook: impl Fn(&mut IdTokenDraft) + Send + Sync + 'static) {
+        self.provider.hooks.signed_introspection.always(hook);
+    }
+
     /// Removes all hooks.
     pub fn clear_hooks(&self) {
         self.provider.hooks.clear();

@@ -72,6 +72,7 @@ fn defaults_are_the_careful_ones() {
     );
     assert_eq!(idp.audiences, ["x", "7"]);
     assert!(!idp.takes_opaque && !idp.introspects_all && !idp.accepts_untyped);
+    assert_eq!(idp.answers, Answers::Json);
     assert!(idp.client.is_none() && idp.introspection_url.is_none() && idp.jwks_url.is_none());
     assert_eq!(
         (&idp.roles, &idp.permissions),
@@ -102,6 +103,17 @@ fn every_mistake_is_told_with_its_place() {
         let error = parse(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
+    let long = format!("# {}", "x".repeat(MAX_FILE_SIZE));
+    assert!(
+        parse(&long)
+            .unwrap_err()
+            .to_string()
+            .contains("larger than 256 KiB")
+    );
+}
+
+#[test]
+fn every_mistake_of_an_entry_is_told_with_its_place() {
     for (keys, expected) in [
         ("isuer: x", "unknown key `isuer`; did you mean issuer?"),
         ("api_key: x", "`api_key`, which is not used here; remove it"),
@@ -114,6 +126,14 @@ fn every_mistake_is_told_with_its_place() {
         (
             "introspect: always",
             "introspect of idp `a` has no effect without introspection_url",
+        ),
+        (
+            "signed_introspection: true",
+            "signed_introspection of idp `a` has no effect without introspection_url",
+        ),
+        (
+            "introspection_url: 'https://a.example/i', client_id: x, signed_introspection: maybe",
+            "signed_introspection of idp `a` is a single value",
         ),
         (
             "opaque: true",
@@ -175,13 +195,6 @@ fn every_mistake_is_told_with_its_place() {
         let text = format!("idps: [{{ name: a, {wrong} }}]");
         assert!(parse(&text).is_err(), "{wrong}");
     }
-    let long = format!("# {}", "x".repeat(MAX_FILE_SIZE));
-    assert!(
-        parse(&long)
-            .unwrap_err()
-            .to_string()
-            .contains("larger than 256 KiB")
-    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use bff::clock::Clock as _;
-use devstack_idp::{Endpoint, Fault};
+use devstack_idp::{Endpoint, Fault, Signer};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -394,6 +394,98 @@ idps:
     let asked = &stack.idp.requests(Endpoint::Introspect)[0];
     let basic = asked.headers.get("authorization").unwrap();
     assert_eq!(basic, "Basic b3RoZXI6aHVudGVyMg==");
+}
+
+/// An answer that says yes, as JSON without a signature.
+fn unsigned_yes() -> Fault {
+    let yes = json!({"active": true, "aud": "orders", "sub": "a", "token_introspection": {"active": true}});
+    Fault::Respond {
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: yes.to_string().into_bytes(),
+    }
+}
+
+fn signing() -> String {
+    IDPS.replace(
+        "introspection_url:",
+        "signed_introspection: true, introspection_url:",
+    )
+}
+
+#[tokio::test]
+async fn a_signed_answer_about_a_token_is_read() {
+    let stack = stack_with(&signing()).await;
+    stack.idp.on_introspection(|asked| match asked.token.as_str() {
+        "known" => asked.answer = json!({"active": true, "aud": "orders", "sub": "a"}),
+        _ => asked.answer = json!({"active": false}),
+    });
+    assert_eq!(get(&stack, "/m2m/x", "known").await.status, StatusCode::OK);
+    is_refused(&get(&stack, "/m2m/x", "other").await, "not active");
+    for asked in stack.idp.requests(Endpoint::Introspect) {
+        let accept = asked.headers.get("accept").unwrap();
+        assert_eq!(accept, "application/token-introspection+jwt");
+    }
+}
+
+type Change = Box<dyn Fn(&mut devstack_idp::IdTokenDraft) + Send + Sync>;
+
+/// The answer always says that the token is good.
+#[tokio::test]
+async fn attack_26_only_the_issuer_says_that_a_token_is_good() {
+    let stack = stack_with(&signing()).await;
+    stack
+        .idp
+        .on_introspection(|asked| asked.answer = json!({"active": true, "aud": "orders", "sub": "a"}));
+    let now = stack.clock.now().unix_seconds();
+    let claim = |name: &'static str, value: Value| -> Change {
+        Box::new(move |draft| {
+            draft.claims.insert(name.to_owned(), value.clone());
+        })
+    };
+    let typ = |typ: &'static str| -> Change {
+        Box::new(move |draft| {
+            draft.header.insert("typ".to_owned(), json!(typ));
+        })
+    };
+    let signer = |signer: Signer| -> Change { Box::new(move |draft| draft.signer = signer.clone()) };
+    let changes: Vec<(&str, Change)> = vec![
+        ("another type", typ("JWT")),
+        ("an access token", typ("at+jwt")),
+        ("another key", signer(Signer::OtherKeySameKid)),
+        ("its own key", signer(Signer::EmbeddedJwk)),
+        ("no signature", signer(Signer::None)),
+        ("a broken signature", signer(Signer::BrokenSignature)),
+        ("a public key as a secret", signer(Signer::Hs256WithPublicKey)),
+        ("another issuer", claim("iss", json!("https://other.example"))),
+        ("another client", claim("aud", json!("other"))),
+        ("no client", claim("aud", Value::Null)),
+        ("an old one", claim("iat", json!(now - 120))),
+        ("a coming one", claim("iat", json!(now + 120))),
+        ("no time", claim("iat", Value::Null)),
+        ("over", claim("exp", json!(now - 60))),
+        ("no answer inside", claim("token_introspection", Value::Null)),
+        ("text inside", claim("token_introspection", json!("active"))),
+        (
+            "half an answer",
+            claim("token_introspection", json!({"sub": "a"})),
+        ),
+    ];
+    let unavailable = (503, "token_check_unavailable".to_owned());
+    for (why, change) in changes {
+        stack.idp.on_signed_introspection(change);
+        // Keys that are not known are asked for from time to time.
+        let reply = get(&stack, "/m2m/x", "known").await;
+        assert_eq!(reply.refusal(), unavailable, "{why}");
+    }
+    stack.idp.on_signed_introspection(|_| {});
+    stack.idp.fail_always(Endpoint::Introspect, unsigned_yes());
+    let reply = get(&stack, "/m2m/x", "known").await;
+    assert_eq!(reply.refusal(), unavailable, "not signed");
+    stack.idp.heal_all();
+    assert!(stack.api.calls().is_empty());
+    let reply = get(&stack, "/m2m/x", "known").await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-/// An ID token or a logout token before it is signed.
+/// An ID token, a logout token or an answer about a token before it is signed.
 #[derive(Clone, Debug)]
 pub struct IdTokenDraft {
     /// The JOSE header.
@@ -71,6 +71,7 @@ pub(crate) struct Hooks {
     pub(crate) jwks: Slot<Value>,
     pub(crate) logout_token: Slot<IdTokenDraft>,
     pub(crate) introspection: Slot<Introspection>,
+    pub(crate) signed_introspection: Slot<IdTokenDraft>,
 }
 
 pub(crate) struct Slot<T> {
@@ -88,6 +89,7 @@ impl Hooks {
     pub(crate) fn clear(&self) {
         self.id_token.clear();
         self.introspection.clear();
+        self.signed_introspection.clear();
         self.userinfo.clear();
         self.token_response.clear();
         self.authorize_response.clear();

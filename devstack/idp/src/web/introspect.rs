@@ -1,9 +1,9 @@
-//! `POST /introspect` (RFC 7662).
+//! `POST /introspect` (RFC 7662), with signed answers for those who ask for them (RFC 9701).
 
 use axum::{
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
@@ -15,9 +15,16 @@ use super::{
     userinfo::live_access_token,
 };
 use crate::{
+    client::Client,
     client_auth::{self, ClientAuthError},
-    control::Introspection,
+    control::{IdTokenDraft, Introspection, Signer},
+    keys::{KeyError, KeyRing},
+    provider::Provider,
+    tokens,
 };
+
+/// The type of signed answers (RFC 9701, section 4).
+const SIGNED: &str = "application/token-introspection+jwt";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IntrospectError {
@@ -27,6 +34,8 @@ pub(crate) enum IntrospectError {
     Client(#[from] ClientAuthError),
     #[error("token is missing")]
     Missing,
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 // === impl IntrospectError ===
@@ -36,6 +45,7 @@ impl IntoResponse for IntrospectError {
         let text = self.to_string();
         match self {
             Self::Client(error) => OauthError::from(error),
+            Self::Key(_) => OauthError::internal(),
             Self::Params(_) | Self::Missing => OauthError::bad_request("invalid_request", text),
         }
         .into_response()
@@ -49,7 +59,8 @@ pub(crate) async fn post(
     body: Bytes,
 ) -> Result<Response, IntrospectError> {
     let params = Params::unique_form(&headers, &body)?;
-    client_auth::authenticate(&provider, &headers, &params, &provider.url("/introspect")).await?;
+    let client =
+        client_auth::authenticate(&provider, &headers, &params, &provider.url("/introspect")).await?;
     let token = params.get("token").ok_or(IntrospectError::Missing)?;
     let answer = match live_access_token(&provider, token) {
         Some(live) => {
@@ -65,5 +76,27 @@ pub(crate) async fn post(
         answer,
     };
     provider.hooks.introspection.apply(&mut introspection);
+    if headers.get(header::ACCEPT).is_some_and(|accept| accept == SIGNED) {
+        let token = signed(&provider, &client, introspection.answer)?;
+        return Ok(([(header::CONTENT_TYPE, SIGNED)], token).into_response());
+    }
     Ok(json_response(StatusCode::OK, &introspection.answer))
+}
+
+/// RFC 9701, section 5.
+fn signed(provider: &Provider, client: &Client, answer: Value) -> Result<String, KeyError> {
+    let key = provider.keys(KeyRing::rsa);
+    let mut claims = Map::new();
+    claims.insert("iss".to_owned(), json!(provider.issuer()));
+    claims.insert("aud".to_owned(), json!(client.client_id));
+    claims.insert("iat".to_owned(), json!(provider.now()));
+    claims.insert("token_introspection".to_owned(), answer);
+    let mut draft = IdTokenDraft {
+        header: key.header("token-introspection+jwt"),
+        claims,
+        signer: Signer::Normal,
+        refreshed: false,
+    };
+    provider.hooks.signed_introspection.apply(&mut draft);
+    tokens::sign(provider, &key, draft)
 }
