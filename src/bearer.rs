@@ -12,7 +12,7 @@ mod read;
 mod schema;
 mod subject;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use parking_lot::RwLock;
 
@@ -72,6 +72,8 @@ pub struct Ports {
 #[derive(Debug)]
 struct Table {
     issuers: Vec<Issuer>,
+    /// The files that `idps.yaml` names.
+    files: Vec<PathBuf>,
     cache: Cache,
 }
 
@@ -102,6 +104,12 @@ impl Bearers {
     pub fn replace(&self, idps: &Idps) {
         let table = Arc::new(Table::new(idps, &self.shared.ports));
         *self.shared.table.write() = table;
+    }
+
+    /// The files that `idps.yaml` names: a change of one changes the checks with the next reload.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.table().files.clone()
     }
 
     /// The issuer identifiers, each once, in the order of the file.
@@ -198,6 +206,7 @@ impl Table {
     fn new(idps: &Idps, ports: &Ports) -> Self {
         Self {
             issuers: idps.iter().map(|idp| Issuer::new(idp, ports)).collect(),
+            files: idps.files().to_vec(),
             cache: Cache::default(),
         }
     }

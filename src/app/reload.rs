@@ -38,7 +38,7 @@ pub(super) struct Files {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Look {
     texts: Files,
-    /// The states of the files that the routes name.
+    /// The states of the files that the two name.
     named: Vec<Option<Stamp>>,
 }
 
@@ -58,7 +58,7 @@ struct Looks {
 impl Reload {
     /// Looks until `stop`. `texts` are those of the start.
     pub(super) async fn run(self, texts: Files, stop: CancellationToken) {
-        let mut files = self.web.gateway.table().routes().files().to_vec();
+        let mut files = self.named();
         let first = Look {
             texts,
             named: stamps(&files),
@@ -110,23 +110,30 @@ impl Reload {
         .await
     }
 
-    /// The files that the routes name.
+    /// The files that routes and issuers name: certificates, keys and secrets.
+    fn named(&self) -> Vec<PathBuf> {
+        let mut files = self.web.gateway.table().routes().files().to_vec();
+        files.extend(self.web.bearers.files());
+        files
+    }
+
+    /// The files that routes and issuers name then, also those of a file with mistakes.
     fn try_out(&self, texts: &Files) -> Vec<PathBuf> {
         let Some(text) = &texts.routes else {
             let file = routes::file(&self.config);
             tracing::error!("{file} does not exist any more; the former routes stay");
-            return Vec::new();
+            return self.named();
         };
         match self.replace(text, texts.idps.as_deref()) {
             Ok(count) => tracing::info!(routes = count, "the routes were read again"),
             Err(error) => {
                 refuse(&error);
-                if let StartError::Routes { error, .. } = &error {
-                    return error.files().to_vec();
+                if let StartError::Routes { error, .. } | StartError::Idps { error, .. } = &error {
+                    return [self.named(), error.files().to_vec()].concat();
                 }
             }
         }
-        self.web.gateway.table().routes().files().to_vec()
+        self.named()
     }
 
     /// The number of routes.

@@ -1,6 +1,9 @@
 //! `idps.yaml`: the issuers of tokens that callers may bring.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use url::Url;
 
@@ -34,8 +37,9 @@ pub struct Around<'a> {
 /// The issuers of a file, in its order.
 #[derive(Debug, Default)]
 pub struct Idps {
-    pub(super) idps: Vec<Idp>,
+    pub(super) entries: Vec<Idp>,
     pub(super) notes: Vec<Mistake>,
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// One entry: an issuer, and the audiences for which its tokens are good here.
@@ -127,20 +131,27 @@ impl Idps {
             permissions: Source::of_permissions(),
         };
         Self {
-            idps: audience.map(idp).into_iter().collect(),
+            entries: audience.map(idp).into_iter().collect(),
             notes: Vec::new(),
+            files: Vec::new(),
         }
     }
 
     /// The entries.
     pub fn iter(&self) -> impl Iterator<Item = &Idp> {
-        self.idps.iter()
+        self.entries.iter()
     }
 
     /// Whether no token is good.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.idps.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// The other files that were read for it: secrets of clients.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Suggestions about accepted values of the file.

@@ -54,7 +54,7 @@ pub(super) fn read(text: &str, around: &Around<'_>) -> Result<Idps, Mistakes> {
         Some(mut root) => {
             reader.expand(&mut root, around.variables);
             if reader.mistakes.is_empty() {
-                idps.idps = reader.idps(&root, around);
+                idps.entries = reader.idps(&root, around);
             }
         }
         None => reader.mistake(
@@ -63,7 +63,7 @@ pub(super) fn read(text: &str, around: &Around<'_>) -> Result<Idps, Mistakes> {
             "list issuers below `idps`, or remove the file",
         ),
     }
-    (idps.notes, _) = reader.finish()?;
+    (idps.notes, idps.files) = reader.finish()?;
     Ok(idps)
 }
 

@@ -604,6 +604,44 @@ async fn changed_issuers_are_read_and_a_bad_file_changes_nothing() {
     is_refused(&get(&stack, "/m2m/x", &before).await, "its audience has gone");
 }
 
+/// The secret that the issuer was asked with last.
+fn secret_of_the_last_question(stack: &Stack) -> String {
+    let asked = stack.idp.requests(Endpoint::Introspect);
+    let basic = asked.last().unwrap().headers.get("authorization").unwrap();
+    basic.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_changed_secret_alone_is_read_again() {
+    let idps = IDPS.replace(
+        "audience:",
+        "client_id: other, client_secret_file: secret, audience:",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("config")).unwrap();
+    fs::write(folder.path().join("config/secret"), "hunter2").unwrap();
+    let builder = Stack::builder().routes(ROUTES).idps(&idps);
+    let stack = builder.in_folder(folder).start().await;
+    let secret = stack.folder().join("config/secret");
+    stack.idp.fail_always(Endpoint::Introspect, unsigned_yes());
+    assert_eq!(get(&stack, "/m2m/x", "one").await.status, StatusCode::OK);
+    assert_eq!(secret_of_the_last_question(&stack), "Basic b3RoZXI6aHVudGVyMg==");
+    // One that cannot be used changes nothing, and is looked at further on.
+    fs::write(&secret, "").unwrap();
+    stack.advance(Duration::from_secs(30)).await;
+    assert_eq!(get(&stack, "/m2m/x", "two").await.status, StatusCode::OK);
+    assert_eq!(secret_of_the_last_question(&stack), "Basic b3RoZXI6aHVudGVyMg==");
+    fs::write(&secret, "hunter3").unwrap();
+    for number in 0..60 {
+        stack.advance(Duration::from_secs(1)).await;
+        get(&stack, "/m2m/x", &format!("three-{number}")).await;
+        if secret_of_the_last_question(&stack) == "Basic b3RoZXI6aHVudGVyMw==" {
+            return;
+        }
+    }
+    panic!("the secret was not read again");
+}
+
 #[tokio::test]
 async fn a_proxy_that_asks_names_the_subject_of_the_token() {
     let stack = Stack::builder()

@@ -128,6 +128,12 @@ impl Builder {
         self
     }
 
+    /// Starts in a folder that holds files already.
+    pub fn in_folder(mut self, folder: TempDir) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
     /// Starts without an initial access token.
     pub fn without_iat(mut self) -> Self {
         self.mints_iat = false;
