@@ -118,11 +118,20 @@ impl tower::Service<Uri> for Way {
             tunnel = tunnel.with_auth(authorization.clone());
         }
         tunnel
-            .call(uri)
+            .call(with_port(uri))
             .map_ok(Socket::Tcp)
             .map_err(BoxError::from)
             .boxed()
     }
+}
+
+/// The same place with its port written out: without one, the library asks a proxy for port 443, whatever the scheme.
+fn with_port(uri: Uri) -> Uri {
+    let is_plain = uri.scheme() == Some(&http::uri::Scheme::HTTP);
+    let (Some(host), None, true) = (uri.host(), uri.port(), is_plain) else {
+        return uri;
+    };
+    format!("http://{host}:80/").parse().unwrap_or(uri)
 }
 
 // === impl Socket ===
