@@ -1,6 +1,7 @@
 //! Connections that ask for nothing, and how the server stops.
 
 mod flood;
+mod memory;
 mod shutdown;
 
 use std::net::SocketAddr;

@@ -8,6 +8,7 @@ mod failures;
 mod files;
 mod headers;
 mod hostile;
+mod http2;
 mod limits;
 mod paths;
 mod policy;

@@ -4,6 +4,7 @@ mod api;
 mod browser;
 mod callers;
 mod events;
+pub mod http2;
 mod idp;
 #[expect(
     dead_code,

@@ -1,109 +1,21 @@
 //! Requests and answers that try to be read in two ways, or to cost more than they may, byte by byte.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
 };
 
-use crate::support::{Stack, raw};
-
-/// The types of frames (RFC 9113 section 6).
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// Fields as literals that are never indexed and not compressed (RFC 7541 section 6.2.3).
-fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    for (name, value) in fields {
-        block.push(0x10);
-        for text in [name, value] {
-            block.push(u8::try_from(text.len()).unwrap());
-            block.extend(text.as_bytes());
-        }
-    }
-    block
-}
-
-/// The server's reaction to stream 1 or the connection.
-#[derive(Debug, PartialEq, Eq)]
-enum Said {
-    /// It answered, perhaps with 200.
-    Answer {
-        ok: bool,
+use crate::support::{
+    Stack,
+    http2::{
+        CONTINUATION, DATA, END_HEADERS, END_STREAM, GOOD, HEADERS, RST_STREAM, SETTINGS, Said, fields,
+        frame, http2,
     },
-    Reset,
-    /// With its error code.
-    GoAway(u32),
-    Closed,
-}
-
-/// Whether a block of fields begins with `:status: 200` of the static table (RFC 7541), after updates of the table's size.
-fn is_ok(block: &[u8]) -> bool {
-    block.iter().find(|byte| **byte & 0xe0 != 0x20) == Some(&0x88)
-}
-
-/// Sends `bytes` after the preface, and reads until the server has said something about them.
-async fn http2(server: SocketAddr, bytes: Vec<u8>) -> Said {
-    let (mut reader, mut writer) = TcpStream::connect(server).await.unwrap().into_split();
-    let writing = tokio::spawn(async move {
-        let begin = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
-        // A server that has heard enough stops reading.
-        let _ = writer.write_all(&begin).await;
-        let _ = writer.write_all(&bytes).await;
-        writer
-    });
-    let said = loop {
-        let mut head = [0; 9];
-        if reader.read_exact(&mut head).await.is_err() {
-            break Said::Closed;
-        }
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; usize::try_from(length).unwrap()];
-        if reader.read_exact(&mut payload).await.is_err() {
-            break Said::Closed;
-        }
-        match head[3] {
-            HEADERS => break Said::Answer { ok: is_ok(&payload) },
-            RST_STREAM => break Said::Reset,
-            GOAWAY => {
-                let code = u32::from_be_bytes(payload[4..8].try_into().unwrap());
-                break Said::GoAway(code);
-            }
-            _ => {}
-        }
-    };
-    writing.abort();
-    said
-}
-
-const GOOD: [(&str, &str); 4] = [
-    (":method", "GET"),
-    (":scheme", "http"),
-    (":path", "/public/x"),
-    (":authority", "automate.localhost"),
-];
+    raw,
+};
 
 fn request(list: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, 1, &fields(list))
@@ -209,7 +121,7 @@ async fn a_head_of_http_2_without_end_ends_the_connection() {
     }
     let said = http2(stack.address, bytes).await;
     assert!(
-        matches!(said, Said::GoAway(_) | Said::Closed | Said::Reset),
+        matches!(said, Said::GoAway(_) | Said::Closed | Said::Reset(_)),
         "{said:?}"
     );
     // Empty ones too.
