@@ -181,6 +181,7 @@ fn list(routes: &Routes) -> String {
             "METHODS",
             "PATH",
             "SERVICE",
+            "WEBSOCKET",
             "DEMANDS",
             "LIMITS",
             "DESCRIPTION",
@@ -194,12 +195,13 @@ fn list(routes: &Routes) -> String {
             route.methods(),
             route.place(),
             route.service().id().to_owned(),
+            if route.takes_web_sockets() { "yes" } else { "" }.to_owned(),
             route.demands().join(", "),
             route.limits().join(", "),
             route.description().to_owned(),
         ]
     }));
-    let mut widths = [0; 8];
+    let mut widths = [0; 9];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
@@ -223,6 +225,7 @@ fn described(route: &Route) -> Value {
         "host": route.host(),
         "path": route.place(),
         "service": route.service().id(),
+        "websocket": route.takes_web_sockets(),
         "demands": route.demands(),
         "limits": route.limits(),
     })
@@ -336,7 +339,7 @@ mod tests {
 services:
   crud: { base_url: 'http://crud:8080/v1' }
 routes:
-  - { id: star, path: '/api/*', target_service: crud, auth: optional }
+  - { id: star, path: '/api/*', target_service: crud, auth: optional, websocket: { max_message: 64KiB, idle: 10m } }
   - { id: order, description: one order, path: '/api/orders/{id}', target_service: crud, upstream_path: '/o/{id}', methods: [GET], required_scopes: [orders.read], require: [{ claim: roles, contains: [a, b] }], rate_limit: { per_session: 20/s }, max_body: 1MiB }
   - { id: admin, host: admin.example, path: '/api/*', target_service: crud, auth: none }
 ";
@@ -358,10 +361,10 @@ routes:
         let routes = Routes::parse(ROUTES).unwrap();
         let all = "GET, HEAD, POST, PUT, PATCH, DELETE";
         let expected = format!(
-            "ID     AUTH      METHODS                              PATH                 SERVICE  DEMANDS                                  LIMITS                                   DESCRIPTION
-order  session   GET, HEAD                            /api/orders/{{id}}     crud     scope orders.read, roles contains a | b  20/s per session, body of 1048576 bytes  one order
+            "ID     AUTH      METHODS                              PATH                 SERVICE  WEBSOCKET  DEMANDS                                  LIMITS                                             DESCRIPTION
+order  session   GET, HEAD                            /api/orders/{{id}}     crud                scope orders.read, roles contains a | b  20/s per session, body of 1048576 bytes            one order
 admin  none      {all}  admin.example/api/*  crud
-star   optional  {all}  /api/*               crud
+star   optional  {all}  /api/*               crud     yes                                                 message of 65536 bytes, websocket silent for 600s
 "
         );
         assert_eq!(list(&routes), expected);

@@ -25,7 +25,7 @@ pub fn frames(of_client: bool, is_extended: bool, input: &[u8], size: usize) -> 
     } else {
         Sender::Service
     };
-    let mut frames = Frames::new(sender, is_extended);
+    let mut frames = Frames::new(sender, is_extended, u64::MAX);
     let mut passed = Vec::new();
     for mut piece in input.chunks(size) {
         loop {
@@ -48,6 +48,7 @@ pub fn handshake(request: Request<()>, prefix: Option<&str>) -> Option<HeaderMap
     let handshake = Handshake::take(&mut parts, false).ok()?;
     let settings = WebSockets {
         token_subprotocol: prefix.map(Into::into),
+        ..WebSockets::default()
     };
     let mut headers = parts.headers;
     headers.insert(

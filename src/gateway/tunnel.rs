@@ -80,6 +80,8 @@ pub(super) struct Terms {
     pub(super) random: SharedRandom,
     /// Nothing may pass for so long.
     pub(super) idle: Duration,
+    /// No message may be longer, in either direction.
+    pub(super) max_message: u64,
     /// Resolves when it has to end.
     pub(super) stop: BoxFuture<'static, Stop>,
 }
@@ -109,9 +111,11 @@ impl<C: Read + Write + Unpin, S: Read + Write + Unpin> Tunnel<C, S> {
         Self {
             client: Side::new(client, now),
             service: Side::new(service, now),
-            up: Lane::new(Sender::Client, is_extended, now),
-            down: Lane::new(Sender::Service, is_extended, now),
-            timer: terms.clock.sleep_until(now.saturating_add(PING_AFTER)),
+            up: Lane::new(Sender::Client, is_extended, terms.max_message, now),
+            down: Lane::new(Sender::Service, is_extended, terms.max_message, now),
+            timer: terms
+                .clock
+                .sleep_until(now.saturating_add(PING_AFTER.min(terms.idle))),
             clock: terms.clock,
             random: terms.random,
             idle: terms.idle,
@@ -141,6 +145,27 @@ impl<C: Read + Write + Unpin, S: Read + Write + Unpin> Tunnel<C, S> {
         }
     }
 
+    fn refuse(&mut self, fault: Fault, is_of_client: bool) {
+        let why = if is_of_client {
+            Ended::Client(fault)
+        } else {
+            Ended::Service(fault)
+        };
+        let (client, service) = match (fault, is_of_client) {
+            (Fault::TooLong, true) => (
+                (1009, "message too long"),
+                (1009, "message of the client too long"),
+            ),
+            (Fault::TooLong, false) => (
+                (1009, "message of the service too long"),
+                (1009, "message too long"),
+            ),
+            (_, true) => ((1002, "invalid frame"), (1001, "invalid frame of the client")),
+            (_, false) => ((1011, "invalid frame of the service"), (1002, "invalid frame")),
+        };
+        self.close(why, client, service);
+    }
+
     fn stopped(&mut self, stop: Stop) -> Option<Ended> {
         match stop {
             Stop::Cut => return Some(Ended::Cut),
@@ -166,16 +191,7 @@ impl<C: Read + Write + Unpin, S: Read + Write + Unpin> Tunnel<C, S> {
                         self.begin_to_end(Ended::Broken);
                     }
                     Poll::Ready(Turn::Gone) => return Poll::Ready(self.why(Ended::Broken)),
-                    Poll::Ready(Turn::Fault(fault)) if is_up => self.close(
-                        Ended::Client(fault),
-                        (1002, "invalid frame"),
-                        (1001, "invalid frame of the client"),
-                    ),
-                    Poll::Ready(Turn::Fault(fault)) => self.close(
-                        Ended::Service(fault),
-                        (1011, "invalid frame of the service"),
-                        (1002, "invalid frame"),
-                    ),
+                    Poll::Ready(Turn::Fault(fault)) => self.refuse(fault, is_up),
                 }
             }
             if up.is_pending() && down.is_pending() {
@@ -198,12 +214,14 @@ impl<C: Read + Write + Unpin, S: Read + Write + Unpin> Tunnel<C, S> {
             self.timer = self.clock.sleep_until(deadline);
             return (now >= deadline).then_some(why);
         }
-        self.timer = self.clock.sleep_until(now.saturating_add(PING_AFTER));
+        let used = self.up.used.max(self.down.used);
+        let idle_at = used.saturating_add(self.idle);
+        let next = now.saturating_add(PING_AFTER);
+        self.timer = self.clock.sleep_until(next.min(idle_at.max(now)));
         if self.up.is_blocked_for(STALLED, now) || self.down.is_blocked_for(STALLED, now) {
             return Some(Ended::Gone);
         }
-        let used = self.up.used.max(self.down.used);
-        if now.duration_since(used) >= self.idle {
+        if now >= idle_at {
             self.close(Ended::Idle, (1001, "idle"), (1001, "idle"));
             return None;
         }

@@ -23,5 +23,6 @@ mod step_up;
 mod streams;
 mod tokens;
 mod trailers;
+mod tunnels;
 mod websockets;
 mod wire;

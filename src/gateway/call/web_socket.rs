@@ -169,6 +169,8 @@ impl<'a> Call<'a> {
     /// Starts the tunnel, which goes on after the call.
     fn start(&self, client: OnUpgrade, service: OnUpgrade, is_extended: bool, attended: Attended) {
         let Attended { stop, kept } = attended;
+        let route = self.matched.route;
+        let idle = route.web_sockets().and_then(|settings| settings.idle);
         let place = self.place.clone();
         let session_end = self.session_end.clone();
         let stop = async move {
@@ -184,7 +186,10 @@ impl<'a> Call<'a> {
         let terms = Terms {
             clock: self.gateway.clock.clone(),
             random: self.gateway.options.random.clone(),
-            idle: self.gateway.options.stream_idle,
+            idle: idle.unwrap_or(self.gateway.options.stream_idle),
+            max_message: route
+                .max_message(self.gateway.options.max_body)
+                .unwrap_or(u64::MAX),
             stop: Box::pin(stop),
         };
         let id = self.service_id().to_owned();

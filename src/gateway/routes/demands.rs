@@ -36,9 +36,22 @@ impl Route {
             Some(MaxBody::Unlimited) => Some("body of any length".to_owned()),
             None => None,
         };
+        let web_sockets = self.web_sockets.as_ref();
+        let message = match web_sockets.and_then(|settings| settings.max_message) {
+            Some(MaxBody::Bytes(bytes)) => Some(format!("message of {bytes} bytes")),
+            Some(MaxBody::Unlimited) => Some("message of any length".to_owned()),
+            None => None,
+        };
+        let idle = web_sockets.and_then(|settings| settings.idle);
+        let idle = idle.map(|idle| format!("websocket silent for {idle:?}"));
         let calls = self.service.concurrency();
         let calls = calls.map(|calls| format!("{calls} calls at a time"));
-        rates.chain(body).chain(calls).collect()
+        rates
+            .chain(body)
+            .chain(message)
+            .chain(idle)
+            .chain(calls)
+            .collect()
     }
 }
 

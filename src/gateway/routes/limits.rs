@@ -15,7 +15,7 @@ pub struct RateLimits {
 
 /// The longest body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MaxBody {
+pub(in crate::gateway) enum MaxBody {
     Bytes(u64),
     Unlimited,
 }

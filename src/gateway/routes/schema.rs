@@ -253,15 +253,22 @@ fn route_key(key: &str) -> Value {
             switch("Whether answers are streams, such as server-sent events, which may be silent for long.")
         }
         "websocket" => json!({
-            "description": "Whether the route takes WebSockets; or how the token goes to the service: in the subprotocol that begins with token_subprotocol, in place of Authorization.",
+            "description": "Whether the route takes WebSockets, or a map: token_subprotocol is the beginning of the subprotocol in which the token goes to the service, in place of Authorization; max_message the longest message in either direction; idle the time after which a silent WebSocket ends.",
             "anyOf": [
                 {"enum": [true, false, "true", "false", "1", "0", 1, 0]},
                 {
                     "type": "object",
-                    "properties": {"token_subprotocol": or_expanded(
-                        "The beginning of the subprotocol, as in bearer.",
-                        &json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~A-Za-z0-9-]{1,64}$"}),
-                    )},
+                    "properties": {
+                        "token_subprotocol": or_expanded(
+                            "The beginning of the subprotocol, as in bearer.",
+                            &json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~A-Za-z0-9-]{1,64}$"}),
+                        ),
+                        "max_message": size("The longest message in either direction; max_body without it."),
+                        "idle": {"anyOf": [
+                            {"type": ["integer", "string"], "minimum": 1, "maximum": 86_400, "pattern": "^[0-9]+(ms|s|m|h|d)?$"},
+                            {"$ref": "#/$defs/expanded"},
+                        ]},
+                    },
                     "additionalProperties": false,
                 },
                 {"$ref": "#/$defs/expanded"},
@@ -353,8 +360,14 @@ fn authz_map() -> Value {
 }
 
 fn max_body() -> Value {
-    or_expanded(
+    size(
         "The longest body of a request: 64KiB, 10MiB, bytes without a unit, or unlimited; 10MiB without it, except for streams.",
+    )
+}
+
+fn size(description: &str) -> Value {
+    or_expanded(
+        description,
         &json!({"type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+ *(KiB|MiB|GiB|TiB)?|unlimited)$"}),
     )
 }

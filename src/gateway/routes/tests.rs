@@ -1154,6 +1154,20 @@ fn a_route_takes_websockets_if_it_says_so() {
     assert_eq!(settings("live"), Some(&WebSockets::default()));
     let prefix = settings("ticker").unwrap().token_subprotocol.as_deref();
     assert_eq!(prefix, Some("bearer."));
+    let ticker = routes.iter().find(|route| route.id() == "ticker").unwrap();
+    assert_eq!(ticker.max_message(7), Some(64 << 10));
+    assert_eq!(ticker.web_sockets().unwrap().idle, Some(Duration::from_mins(10)));
+    let live = routes.iter().find(|route| route.id() == "live").unwrap();
+    assert_eq!(live.max_message(7), Some(7));
+    for (keys, longest) in [
+        ("websocket: true, max_body: 9", Some(9)),
+        ("websocket: { max_message: 8 }, max_body: 9", Some(8)),
+        ("websocket: { max_message: unlimited }, max_body: 9", None),
+        ("websocket: true, streaming: true", None),
+    ] {
+        let routes = parse(&format!("- {{ id: a, path: /a, target_service: crud, {keys} }}")).unwrap();
+        assert_eq!(routes.iter().next().unwrap().max_message(7), longest, "{keys}");
+    }
     let plain = parse("- { id: a, path: /a, target_service: crud, websocket: false }").unwrap();
     assert!(!plain.iter().next().unwrap().takes_web_sockets());
 }
@@ -1171,6 +1185,16 @@ fn a_key_for_websockets_that_cannot_work_is_a_mistake() {
             "no effect with auth: none",
         ),
         ("websocket: true, methods: [POST]", "lack GET"),
+        (
+            "websocket: { max_message: 1MB }",
+            "max_message of websocket of route `a` is `1MB`",
+        ),
+        (
+            "websocket: { idle: soon }",
+            "idle in websocket of route `a` is `soon`",
+        ),
+        ("websocket: { idle: 0 }", "write 1s to 24h"),
+        ("websocket: { idle: 25h }", "write 1s to 24h"),
     ] {
         let error = parse(&format!("- {{ id: a, path: /a, target_service: crud, {entry} }}")).unwrap_err();
         assert_eq!(error.mistakes().len(), 1, "{entry}: {error}");

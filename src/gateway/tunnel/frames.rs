@@ -30,6 +30,10 @@ pub(crate) struct Frames {
     left: u64,
     /// A message of several frames has begun and has not ended.
     in_message: bool,
+    /// The content of the frames of this message so far.
+    message: u64,
+    /// No message may be longer.
+    max_message: u64,
 }
 
 /// The next piece of the input.
@@ -53,7 +57,7 @@ pub(crate) enum Control {
     Other,
 }
 
-/// The input is not a WebSocket: the connection ends with status 1002.
+/// The input cannot pass: the connection ends with status 1009 if a message is too long, otherwise with 1002.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("a frame is masked, or not masked, against the rule")]
@@ -66,6 +70,10 @@ pub(crate) enum Fault {
     Order,
     #[error("the length of a frame is not in its shortest form, or impossible")]
     Length,
+    #[error("a close frame has a status that no side may send")]
+    Status,
+    #[error("a message is longer than the route takes")]
+    TooLong,
 }
 
 /// The bytes of a frame, or the beginning of them.
@@ -78,13 +86,15 @@ pub(crate) struct Held {
 // === impl Frames ===
 
 impl Frames {
-    pub(crate) const fn new(sender: Sender, is_extended: bool) -> Self {
+    pub(crate) const fn new(sender: Sender, is_extended: bool, max_message: u64) -> Self {
         Self {
             sender,
             is_extended,
             held: Held::EMPTY,
             left: 0,
             in_message: false,
+            message: 0,
+            max_message,
         }
     }
 
@@ -102,7 +112,8 @@ impl Frames {
     ///
     /// # Errors
     ///
-    /// [`Fault`]: nothing after this is readable. The fault is in a header, so that the direction is at a boundary.
+    /// [`Fault`]: nothing after this passes. The fault is in a header or a control frame, so that the direction is at a
+    /// boundary.
     pub(crate) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Piece<'a>>, Fault> {
         if self.left > 0 {
             if input.is_empty() {
@@ -127,10 +138,19 @@ impl Frames {
             if !header.is_control() {
                 self.left = header.length;
                 self.in_message = !header.is_final();
+                self.message = if self.in_message {
+                    self.message.saturating_add(header.length)
+                } else {
+                    0
+                };
                 return Ok(Some(Piece::Header(self.held.take())));
             }
             if length as u64 == header.size as u64 + header.length {
-                return Ok(Some(Piece::Control(header.control(), self.held.take())));
+                let control = header.control();
+                if control == Control::Close && !self.held.has_status() {
+                    return Err(Fault::Status);
+                }
+                return Ok(Some(Piece::Control(control, self.held.take())));
             }
         }
         Ok(None)
@@ -151,11 +171,13 @@ impl Frames {
             return Err(Fault::Length);
         }
         let continues = header.opcode() == Header::CONTINUATION;
-        if continues == self.in_message {
-            Ok(())
-        } else {
-            Err(Fault::Order)
+        if continues != self.in_message {
+            return Err(Fault::Order);
         }
+        if self.message.saturating_add(header.length) > self.max_message {
+            return Err(Fault::TooLong);
+        }
+        Ok(())
     }
 }
 
@@ -261,19 +283,33 @@ impl Held {
 
     /// Whether the frame has this content, under its mask if it has one.
     pub(crate) fn says(&self, content: &[u8]) -> bool {
-        let Some(header) = Header::of(self.bytes()) else {
-            return false;
-        };
-        let (head, own) = self.bytes().split_at(header.size);
-        let mask = match head.last_chunk::<4>() {
-            Some(mask) if header.is_masked => *mask,
+        self.content().eq(content.iter().copied())
+    }
+
+    /// Whether the close frame has a status that a side may send, or none (RFC 6455 sections 5.5.1 and 7.4). The numbers
+    /// between 1015 and 3000 are for later versions of the protocol.
+    fn has_status(&self) -> bool {
+        let mut content = self.content();
+        match (content.next(), content.next()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(high), Some(low)) => {
+                let status = u16::from_be_bytes([high, low]);
+                matches!(status, 1000..=4999) && !matches!(status, 1004..=1006 | 1015)
+            }
+        }
+    }
+
+    /// The content without its mask.
+    fn content(&self) -> impl Iterator<Item = u8> {
+        let size = Header::of(self.bytes()).map_or(self.bytes().len(), |header| header.size);
+        let (head, content) = self.bytes().split_at(size);
+        let mask = match (head, head.last_chunk::<4>()) {
+            ([_, second, ..], Some(mask)) if second & 0x80 != 0 => *mask,
             _ => [0; 4],
         };
-        let own = own
-            .iter()
-            .zip(mask.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask);
-        own.eq(content.iter().copied())
+        let mask = mask.into_iter().cycle();
+        content.iter().zip(mask).map(|(byte, mask)| byte ^ mask)
     }
 
     fn push(&mut self, byte: u8) {

@@ -97,9 +97,9 @@ impl<T: Write + Unpin> Side<T> {
 // === impl Lane ===
 
 impl Lane {
-    pub(super) const fn new(sender: Sender, is_extended: bool, now: Timestamp) -> Self {
+    pub(super) const fn new(sender: Sender, is_extended: bool, max_message: u64, now: Timestamp) -> Self {
         Self {
-            frames: Frames::new(sender, is_extended),
+            frames: Frames::new(sender, is_extended, max_message),
             pending: Vec::new(),
             written: 0,
             blocked: None,

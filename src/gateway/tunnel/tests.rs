@@ -29,6 +29,11 @@ impl Fixture {
 
     /// Each side takes so many bytes that nobody reads.
     fn with(room: usize) -> Self {
+        Self::bounded(room, u64::MAX, IDLE)
+    }
+
+    /// The same with bounds for a message and for silence.
+    fn bounded(room: usize, max_message: u64, idle: Duration) -> Self {
         let (client, ours) = tokio::io::duplex(room);
         let (service, theirs) = tokio::io::duplex(room);
         let clock = ManualClock::starting_at(Timestamp::from_unix_seconds(1_800_000_000));
@@ -36,7 +41,8 @@ impl Fixture {
         let terms = Terms {
             clock: Arc::new(clock.clone()),
             random: Arc::new(SystemRandom),
-            idle: IDLE,
+            idle,
+            max_message,
             stop: Box::pin(async move {
                 match stopped.await {
                     Ok(stop) => stop,
@@ -125,7 +131,9 @@ fn status(bytes: &[u8]) -> u16 {
         Sender::Client
     };
     let mut input = bytes;
-    let Ok(Some(Piece::Control(Control::Close, close))) = Frames::new(sender, false).next(&mut input) else {
+    let Ok(Some(Piece::Control(Control::Close, close))) =
+        Frames::new(sender, false, u64::MAX).next(&mut input)
+    else {
         panic!("{bytes:?}");
     };
     assert!(input.is_empty(), "{bytes:?}");
@@ -140,6 +148,9 @@ fn status(bytes: &[u8]) -> u16 {
                 "invalid frame",
                 "invalid frame of the client",
                 "invalid frame of the service",
+                "message too long",
+                "message of the client too long",
+                "message of the service too long",
             ]
             .into_iter()
             .any(begins)
@@ -366,6 +377,125 @@ async fn an_idle_tunnel_ends_after_a_day() {
     fixture.service.write_all(&frame(0x88, b"")).await.unwrap();
     assert_eq!(status(&rest(&mut fixture.client).await), 1001);
     assert_eq!(fixture.ended().await, Ended::Idle);
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_closes_with_1009() {
+    // At once, or in pieces, with a ping between them. The frames that fit have passed.
+    for (fitting, too_long) in [
+        (vec![], (0x82, 101)),
+        (vec![(0x02, 60), (0x89, 4), (0x00, 40)], (0x80, 1)),
+    ] {
+        let mut fixture = Fixture::bounded(64 * 1024, 100, IDLE);
+        let passed: Vec<u8> = fitting
+            .iter()
+            .flat_map(|(first, length)| masked(*first, &vec![7; *length]))
+            .collect();
+        fixture.client.write_all(&passed).await.unwrap();
+        fixture
+            .client
+            .write_all(&masked(too_long.0, &vec![7; too_long.1]))
+            .await
+            .unwrap();
+        assert_eq!(read(&mut fixture.service, passed.len()).await, passed);
+        fixture.settle().await;
+        fixture.client.shutdown().await.unwrap();
+        fixture.service.write_all(&frame(0x88, b"")).await.unwrap();
+        assert_eq!(status(&rest(&mut fixture.service).await), 1009);
+        assert_eq!(status(&rest(&mut fixture.client).await), 1009);
+        assert_eq!(fixture.ended().await, Ended::Client(Fault::TooLong));
+
+        let mut fixture = Fixture::bounded(64 * 1024, 100, IDLE);
+        let passed: Vec<u8> = fitting
+            .iter()
+            .flat_map(|(first, length)| frame(*first, &vec![7; *length]))
+            .collect();
+        fixture.service.write_all(&passed).await.unwrap();
+        fixture
+            .service
+            .write_all(&frame(too_long.0, &vec![7; too_long.1]))
+            .await
+            .unwrap();
+        assert_eq!(read(&mut fixture.client, passed.len()).await, passed);
+        fixture.service.shutdown().await.unwrap();
+        fixture.settle().await;
+        fixture.client.write_all(&masked(0x88, b"")).await.unwrap();
+        assert_eq!(status(&rest(&mut fixture.client).await), 1009);
+        assert_eq!(status(&rest(&mut fixture.service).await), 1009);
+        assert_eq!(fixture.ended().await, Ended::Service(Fault::TooLong));
+    }
+}
+
+/// Only a single message is bounded, never the sum of several.
+#[tokio::test]
+async fn messages_up_to_the_bound_pass() {
+    let mut fixture = Fixture::bounded(64 * 1024, 100, IDLE);
+    let all = [
+        masked(0x82, &[7; 100]),
+        masked(0x02, &[7; 50]),
+        masked(0x80, &[7; 50]),
+    ]
+    .concat();
+    for _ in 0..5 {
+        fixture.client.write_all(&all).await.unwrap();
+        assert_eq!(read(&mut fixture.service, all.len()).await, all);
+    }
+}
+
+/// A length that no memory has is no reason to reserve any.
+#[tokio::test]
+async fn attack_19_a_huge_length_is_refused_before_its_content() {
+    for length in [1_u64 << 31, 1 << 40, i64::MAX as u64] {
+        let mut fixture = Fixture::bounded(64 * 1024, 10 << 20, IDLE);
+        let header = [&[0x82, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat();
+        fixture.client.write_all(&header).await.unwrap();
+        let close = read(&mut fixture.client, 2).await;
+        let reason = read(&mut fixture.client, usize::from(close[1])).await;
+        assert_eq!(status(&[close, reason].concat()), 1009);
+    }
+}
+
+#[tokio::test]
+async fn a_route_shortens_the_time_of_silence() {
+    let idle = Duration::from_secs(10);
+    let almost = Duration::from_millis(9_999);
+    let mut fixture = Fixture::bounded(64 * 1024, u64::MAX, idle);
+    fixture.settle().await;
+    // Messages of either side keep it open.
+    for at_client in [true, false, true] {
+        fixture.advance(almost).await;
+        if at_client {
+            fixture.client.write_all(&masked(0x81, b"")).await.unwrap();
+            read(&mut fixture.service, 6).await;
+        } else {
+            fixture.service.write_all(&frame(0x81, b"")).await.unwrap();
+            read(&mut fixture.client, 2).await;
+        }
+        fixture.settle().await;
+    }
+    fixture.advance(almost).await;
+    assert!(!fixture.tunnel.is_finished());
+    fixture.advance(Duration::from_millis(1)).await;
+    fixture.client.write_all(&masked(0x88, b"")).await.unwrap();
+    fixture.service.write_all(&frame(0x88, b"")).await.unwrap();
+    assert_eq!(status(&rest(&mut fixture.client).await), 1001);
+    assert_eq!(status(&rest(&mut fixture.service).await), 1001);
+    assert_eq!(fixture.ended().await, Ended::Idle);
+}
+
+/// No close frame of ours can follow half a frame.
+#[tokio::test]
+async fn half_a_frame_and_the_end_are_cut() {
+    let whole = masked(0x82, &[7; 1_000]);
+    for length in [1, 7, 500] {
+        let mut fixture = Fixture::new();
+        fixture.client.write_all(&whole[..length]).await.unwrap();
+        fixture.client.shutdown().await.unwrap();
+        // A header or a control frame passes only whole.
+        let passed = if length < 8 { 0 } else { length };
+        assert_eq!(rest(&mut fixture.service).await, whole[..passed]);
+        assert_eq!(fixture.ended().await, Ended::Broken);
+    }
 }
 
 proptest! {

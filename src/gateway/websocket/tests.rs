@@ -49,6 +49,7 @@ fn handshake(protocols: &[&str], extensions: &[&'static str]) -> Handshake {
 fn in_subprotocol() -> WebSockets {
     WebSockets {
         token_subprotocol: Some("bearer.".into()),
+        ..WebSockets::default()
     }
 }
 

@@ -37,12 +37,12 @@ async fn stack_with(idps: &str) -> Stack {
 }
 
 /// The audience of this server, without `idps.yaml`.
-fn resource(stack: &Stack) -> String {
+pub(super) fn resource(stack: &Stack) -> String {
     format!("http://127.0.0.1:{}", stack.address.port())
 }
 
 /// A good access token for `audience`, changed.
-fn token(stack: &Stack, audience: &str, change: &[(&str, Value)]) -> String {
+pub(super) fn token(stack: &Stack, audience: &str, change: &[(&str, Value)]) -> String {
     let now = stack.clock.now().unix_seconds();
     let claims = json!({
         "iss": stack.issuer, "aud": audience, "sub": "batch", "client_id": "batch", "jti": "1",

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use h2::ext::Protocol;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use parking_lot::Mutex;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{Browser, Stack};
 
@@ -35,6 +37,7 @@ pub struct Echo {
     heads: Arc<Mutex<Vec<Head>>>,
     closed: Arc<Mutex<VecDeque<Vec<u8>>>>,
     answer: Arc<Mutex<Answer>>,
+    first: Arc<Mutex<Vec<u8>>>,
 }
 
 type Answer = Arc<dyn Fn(&Head) -> String + Send + Sync>;
@@ -79,7 +82,7 @@ impl Head {
 }
 
 /// Reads a head byte by byte, so that nothing behind it is lost.
-async fn head(stream: &mut TcpStream) -> Option<Head> {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<Head> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -130,7 +133,7 @@ impl Frame {
     }
 
     /// Reads the next one; whether it was masked.
-    pub async fn read(io: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<(Self, bool)> {
+    pub async fn read(io: &mut (impl AsyncRead + Unpin)) -> Option<(Self, bool)> {
         let (first, second) = (io.read_u8().await.ok()?, io.read_u8().await.ok()?);
         let length = match second & 0x7f {
             126 => u64::from(io.read_u16().await.ok()?),
@@ -156,6 +159,22 @@ impl Frame {
 impl Echo {
     /// Starts on a free port.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// The same over TLS, with this certificate and its key.
+    pub async fn start_over_tls(certificate: &[u8], key: &[u8]) -> Self {
+        bff::jose::install_crypto();
+        let certificate = CertificateDer::from_pem_slice(certificate).unwrap().into_owned();
+        let key = PrivateKeyDer::from_pem_slice(key).unwrap();
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        Self::start_with(Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let answer: Answer = Arc::new(|head| head.agreed(""));
         let echo = Self {
@@ -163,11 +182,23 @@ impl Echo {
             heads: Arc::default(),
             closed: Arc::default(),
             answer: Arc::new(Mutex::new(answer)),
+            first: Arc::default(),
         };
         let service = echo.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(service.clone().serve(stream));
+                let service = service.clone();
+                let tls = tls.clone();
+                tokio::spawn(async move {
+                    match tls {
+                        None => service.serve(stream).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                service.serve(stream).await;
+                            }
+                        }
+                    }
+                });
             }
         });
         echo
@@ -176,6 +207,16 @@ impl Echo {
     /// The address of its listener.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on it sends these bytes behind its answer.
+    pub fn begin_with(&self, bytes: Vec<u8>) {
+        *self.first.lock() = bytes;
     }
 
     /// All handshakes so far.
@@ -199,16 +240,19 @@ impl Echo {
         *self.answer.lock() = Arc::new(answer);
     }
 
-    async fn serve(self, mut stream: TcpStream) {
+    async fn serve(self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Some(head) = head(&mut stream).await else {
             return;
         };
         let answer = Arc::clone(&*self.answer.lock());
         let answer = answer(&head);
         self.heads.lock().push(head);
+        let first = self.first.lock().clone();
         if stream.write_all(answer.as_bytes()).await.is_err() || !answer.contains(" 101 ") {
             return;
         }
+        let _ = stream.write_all(&first).await;
+        let _ = stream.flush().await;
         while let Some((frame, masked)) = Frame::read(&mut stream).await {
             assert!(masked, "a frame of a client has a mask");
             let Frame(first, content) = frame;
@@ -353,6 +397,11 @@ impl Socket {
             socket.headers
         );
         socket
+    }
+
+    /// Sends bytes as they stand.
+    pub async fn say_bytes(&mut self, bytes: &[u8]) {
+        self.io.write_all(bytes).await.unwrap();
     }
 
     /// Sends a frame.

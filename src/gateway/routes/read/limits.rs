@@ -27,8 +27,13 @@ const MAX_RESET: Duration = Duration::from_hours(1);
 impl Reader<'_> {
     /// `max_body`, if it is there.
     pub(super) fn max_body(&mut self, fields: &Fields<'_>) -> Option<MaxBody> {
-        let node = fields.get("max_body")?;
-        let what = format!("max_body of {}", fields.what);
+        self.longest(fields, "max_body", MAX_BODY_FIX)
+    }
+
+    /// A size or `unlimited`, if it is there.
+    pub(super) fn longest(&mut self, fields: &Fields<'_>, key: &str, fix: &'static str) -> Option<MaxBody> {
+        let node = fields.get(key)?;
+        let what = format!("{key} of {}", fields.what);
         let text = self.text(node, &what)?;
         if text == "unlimited" {
             return Some(MaxBody::Unlimited);
@@ -39,7 +44,7 @@ impl Reader<'_> {
                 self.mistake(
                     node.at(),
                     format!("{what} is {}, which {error}", shown(text)),
-                    MAX_BODY_FIX,
+                    fix,
                 );
                 None
             }

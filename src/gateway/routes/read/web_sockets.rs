@@ -1,6 +1,6 @@
 //! The key of a route for WebSockets.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::Method;
 
@@ -9,6 +9,7 @@ use super::{
     mistakes::{Reader, shown},
 };
 use crate::{
+    duration,
     gateway::WebSockets,
     yaml::{Node, Value},
 };
@@ -16,9 +17,13 @@ use crate::{
 /// A longer beginning of a subprotocol is a mistake, in bytes.
 const MAX_PREFIX: usize = 64;
 
+const MIN_IDLE: Duration = Duration::from_secs(1);
+const MAX_IDLE: Duration = Duration::from_hours(24);
+
 /// The mistake has been noted.
 pub(super) struct Noted;
 
+const MAX_MESSAGE_FIX: &str = "write a size, as in max_message: 1MiB, or unlimited";
 const FIX: &str = "write websocket: true, or websocket: { token_subprotocol: bearer. }";
 
 // === impl Reader ===
@@ -35,13 +40,21 @@ impl Reader<'_> {
         let what = format!("websocket of {what}");
         let settings = if let Value::Map(_) = &node.value {
             let fields = self
-                .fields(node, what.clone(), &["token_subprotocol"])
+                .fields(node, what.clone(), &["token_subprotocol", "max_message", "idle"])
                 .ok_or(Noted)?;
             let token_subprotocol = match fields.get("token_subprotocol") {
                 None => None,
                 Some(node) => Some(self.prefix(node, &what, policy).ok_or(Noted)?),
             };
-            WebSockets { token_subprotocol }
+            let idle = match fields.get("idle") {
+                None => None,
+                Some(node) => Some(self.idle(node, &what).ok_or(Noted)?),
+            };
+            WebSockets {
+                token_subprotocol,
+                max_message: self.longest(&fields, "max_message", MAX_MESSAGE_FIX),
+                idle,
+            }
         } else if self.boolean(node, &what).ok_or(Noted)? {
             WebSockets::default()
         } else {
@@ -66,6 +79,21 @@ impl Reader<'_> {
             return Err(Noted);
         }
         Ok(Some(settings))
+    }
+
+    fn idle(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        let text = self.text(node, &format!("idle in {what}"))?;
+        let idle = duration::parse(text)
+            .ok()
+            .filter(|idle| (MIN_IDLE..=MAX_IDLE).contains(idle));
+        if idle.is_none() {
+            self.mistake(
+                node.at(),
+                format!("idle in {what} is {}", shown(text)),
+                "write 1s to 24h, as in 90, 90s, 10m or 8h",
+            );
+        }
+        idle
     }
 
     fn prefix(&mut self, node: &Node, what: &str, policy: Option<&Policy>) -> Option<Box<str>> {

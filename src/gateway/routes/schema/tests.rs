@@ -103,6 +103,8 @@ fn schema_and_reader_accept_the_same_files() {
         "{ id: a, path: '/a/{b}/*', host: a.example, target_service: crud, upstream_path: '/x/{b}/{path}' }",
         "{ id: a, path: /a/*, target_service: crud, authz: none, streaming: false, csrf: true }",
         "{ id: a, path: /a/*, target_service: crud, max_body: unlimited }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: { max_message: 64KiB, idle: 10m } }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: { max_message: unlimited, idle: 90 } }",
         "{ id: a, path: /a/*, target_service: crud, rate_limit: { per_session: 20/s, per_address: { rate: 100/m, burst: 20 } } }",
     ] {
         let routes = format!("{SERVICES}routes:\n- {route}\n");
@@ -143,6 +145,9 @@ fn schema_and_reader_refuse_the_same_files() {
     }
     for route in [
         "{ path: /a, target_service: crud }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: { max_message: 1MB } }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: { idle: soon } }",
+        "{ id: a, path: /a/*, target_service: crud, websocket: { idle: 86401 } }",
         "{ id: a, target_service: crud }",
         "{ id: a, path: /a }",
         "{ id: a, path: a, target_service: crud }",

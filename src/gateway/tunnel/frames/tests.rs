@@ -22,6 +22,14 @@ fn frame(first: u8, masked: bool, length: usize) -> Vec<u8> {
     frame
 }
 
+/// A close frame with status 1000.
+fn close(masked: bool) -> Vec<u8> {
+    let mask = masked.then_some([1, 2, 3, 4]);
+    Held::control(Control::Close, mask, &1000_u16.to_be_bytes())
+        .bytes()
+        .to_vec()
+}
+
 /// The output and the controls of `input` in pieces of `size`.
 fn read(
     sender: Sender,
@@ -29,7 +37,7 @@ fn read(
     input: &[u8],
     size: usize,
 ) -> Result<(Vec<u8>, Vec<Control>), Fault> {
-    let mut frames = Frames::new(sender, is_extended);
+    let mut frames = Frames::new(sender, is_extended, u64::MAX);
     let (mut passed, mut controls) = (Vec::new(), Vec::new());
     for mut piece in input.chunks(size) {
         while let Some(next) = frames.next(&mut piece)? {
@@ -64,7 +72,7 @@ fn valid_frames_pass_unchanged_in_any_pieces() {
             frame(0x00, masked, 0),
             frame(0x8a, masked, 0),
             frame(0x80, masked, 7),
-            frame(0x88, masked, 2),
+            close(masked),
         ]
         .concat();
         for size in [1, 2, 3, 7, 14, 139, 4_096, all.len()] {
@@ -116,6 +124,68 @@ fn frames_against_the_rules_are_faults() {
     );
 }
 
+/// RFC 6455 sections 5.5.1 and 7.4.
+#[test]
+fn close_frames_have_a_status_that_may_be_sent() {
+    let close = |mask, content: &[u8]| {
+        let sender = if mask { Sender::Client } else { Sender::Service };
+        let mask = mask.then_some([0x37, 0xfa, 0x21, 0x3d]);
+        let close = Held::control(Control::Close, mask, content);
+        read(sender, false, close.bytes(), 3)
+    };
+    for mask in [false, true] {
+        close(mask, b"").unwrap();
+        for status in [
+            1000_u16, 1001, 1003, 1007, 1011, 1014, 1016, 3000, 4000, 4401, 4999,
+        ] {
+            let content = [&status.to_be_bytes()[..], b"why"].concat();
+            close(mask, &content).unwrap();
+            // UTF-8 is a matter of the sides.
+            close(mask, &[&status.to_be_bytes()[..], &[0xff]].concat()).unwrap();
+        }
+        assert_eq!(close(mask, &[3]).unwrap_err(), Fault::Status);
+        for status in [0_u16, 999, 1004, 1005, 1006, 1015, 5000, 65_535] {
+            assert_eq!(
+                close(mask, &status.to_be_bytes()).unwrap_err(),
+                Fault::Status,
+                "{status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_content_of_a_whole_message_is_bounded() {
+    let read = |input: &[u8]| {
+        let mut frames = Frames::new(Sender::Service, false, 100);
+        let mut input = input;
+        loop {
+            match frames.next(&mut input) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(fault) => return Err(fault),
+            }
+        }
+    };
+    let [first, more, last] = [0x02, 0x00, 0x80].map(|first| move |length| frame(first, false, length));
+    assert_eq!(read(&frame(0x82, false, 100)), Ok(()));
+    assert_eq!(read(&frame(0x82, false, 101)), Err(Fault::TooLong));
+    assert_eq!(read(&[first(50), more(49), last(1)].concat()), Ok(()));
+    assert_eq!(
+        read(&[first(50), more(49), last(2)].concat()),
+        Err(Fault::TooLong)
+    );
+    assert_eq!(read(&[first(50), more(51)].concat()), Err(Fault::TooLong));
+    // Control frames belong to no message, and the next message begins anew.
+    assert_eq!(
+        read(&[first(100), frame(0x89, false, 125), last(0), first(100)].concat()),
+        Ok(())
+    );
+    // A sum beyond any number.
+    let huge = [&[0x00, 127][..], &(i64::MAX as u64).to_be_bytes()].concat();
+    assert_eq!(read(&[first(100), huge].concat()), Err(Fault::TooLong));
+}
+
 /// The bytes of another request behind the head of the handshake.
 #[test]
 fn a_smuggled_request_is_no_frame() {
@@ -143,12 +213,17 @@ fn an_extension_uses_reserved_bits_and_opcodes() {
 #[test]
 fn our_own_frames_are_frames() {
     for (sender, mask) in [(Sender::Client, Some([9, 8, 7, 6])), (Sender::Service, None)] {
-        for control in [Control::Close, Control::Ping, Control::Pong] {
-            let own = Held::control(control, mask, b"content");
+        for (control, content) in [
+            (Control::Close, &b"\x03\xe8content"[..]),
+            (Control::Ping, b"content"),
+            (Control::Pong, b"content"),
+        ] {
+            let own = Held::control(control, mask, content);
             let mut input = own.bytes();
-            let piece = Frames::new(sender, false).next(&mut input).unwrap();
+            let piece = Frames::new(sender, false, u64::MAX).next(&mut input).unwrap();
             assert_eq!(piece, Some(Piece::Control(control, own)));
-            assert!(own.says(b"content") && !own.says(b"contents") && !own.says(b"conten") && !own.says(b""));
+            let (longer, shorter) = ([content, b"s"].concat(), &content[..content.len() - 1]);
+            assert!(own.says(content) && !own.says(&longer) && !own.says(shorter) && !own.says(b""));
         }
         let longest = Held::control(Control::Ping, mask, &[b'x'; 200]);
         assert!(longest.says(&[b'x'; 125]));
