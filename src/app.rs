@@ -262,6 +262,7 @@ impl App {
             clock: Arc::clone(&self.ports.clock),
             asked: Arc::clone(&self.reload),
             relying_party: self.relying_party.clone(),
+            registration: self.registration.clone(),
         };
         work.spawn(reload.run(std::mem::take(&mut self.files), stop.clone()));
         let tokens = self.tokens.clone();

@@ -21,6 +21,7 @@ mod executor;
 mod inspect;
 mod keep;
 mod metadata;
+mod needs;
 mod options;
 mod plan;
 mod refusal;
@@ -40,6 +41,7 @@ pub use self::{
     event::{Event, Outcome},
     inspect::{Inspected, Inspection, Reading, TokenTrial},
     metadata::{WantedMetadata, single},
+    needs::Needs,
     options::{AuthMethod, Description, Jwks, Options, RedirectUpdate, UpdateMethod},
     plan::{Plan, Registering, Step, TokenSource, Updating, Why},
     run::{RetryPolicy, RunContext},
@@ -71,6 +73,7 @@ pub struct Registration {
     clock: SharedClock,
     /// Asks the IdP whether it still accepts a client whose registration access token it refuses.
     asks: Option<RelyingParty>,
+    newest: Arc<needs::Newest>,
 }
 
 // === impl Registration ===
@@ -95,6 +98,7 @@ impl Registration {
             keys,
             clock,
             asks: None,
+            newest: Arc::default(),
         }
     }
 

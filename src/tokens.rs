@@ -58,6 +58,8 @@ pub struct Options {
     pub threshold: Duration,
     /// The maximum number of concurrent refreshes (`TOKEN_REFRESH_CONCURRENCY`).
     pub concurrency: usize,
+    /// The maximum number of concurrent requests for tokens for single APIs that need no refresh token.
+    pub issues: usize,
     /// A request waits this long for a refresh.
     pub wait: Duration,
     /// The interval at which the background loop looks for due tokens.
@@ -91,6 +93,8 @@ struct Inner {
     forced: Forced,
     /// Closed when the server stops: no new task begins then.
     permits: Semaphore,
+    /// The same for tokens for single APIs: a slow exchange must not stand in line before refreshes.
+    issue_permits: Semaphore,
     /// Over all refreshes of this process.
     breaker: Breaker,
     revocations: Revocations,
@@ -120,6 +124,7 @@ impl Default for Options {
         Self {
             threshold: Duration::from_mins(5),
             concurrency: 32,
+            issues: 8,
             wait: Duration::from_secs(10),
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(30),
@@ -147,6 +152,7 @@ impl Tokens {
         let measures = Measures::new(instruments);
         let inner = Inner {
             permits: Semaphore::new(options.concurrency),
+            issue_permits: Semaphore::new(options.issues),
             flights: Flights::new(Arc::clone(&clock), measures.joined.clone()),
             issues: Flights::new(Arc::clone(&clock), measures.joined.clone()),
             service_tokens: ServiceTokens::new(Arc::clone(&clock), measures.joined.clone()),
@@ -201,6 +207,7 @@ impl Tokens {
     /// than the calls that have been sent. To be called when no request is served any more.
     pub async fn drain(&self) {
         self.inner.permits.close();
+        self.inner.issue_permits.close();
         self.inner.flights.drain().await;
         self.inner.issues.drain().await;
         self.inner.service_tokens.drain().await;

@@ -3,11 +3,17 @@
 
 use std::{os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{sync::Notify, task::JoinError};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinError,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{api_tokens, error::StartError, idps, routes};
-use crate::{clock::SharedClock, config::Config, diagnostic::Explain as _, oidc::RelyingParty, web::Web};
+use crate::{
+    clock::SharedClock, config::Config, diagnostic::Explain as _, oidc::RelyingParty,
+    registration::Registration, web::Web,
+};
 
 /// The files are compared this often. A change counts when two looks in a row see the same: a file that is just being
 /// written could lack its last routes, and a wider route would decide in their place.
@@ -25,6 +31,8 @@ pub(super) struct Reload {
     pub(super) asked: Arc<Notify>,
     /// Logins ask it for the APIs of the routes.
     pub(super) relying_party: RelyingParty,
+    /// Gives the client the grants of the routes.
+    pub(super) registration: Option<Registration>,
 }
 
 /// The texts of the files; `None` for one that does not exist.
@@ -68,9 +76,21 @@ impl Reload {
             seen: first,
         };
         let mut warned = self.clock.now();
+        let mut told = api_tokens::Told::default();
+        let mut metadata = self.relying_party.provider().watch_metadata();
+        metadata.mark_changed();
+        let mut granted = self.registration.as_ref().map(Registration::watch_grants);
         loop {
             let by_hand = tokio::select! {
                 () = stop.cancelled() => return,
+                Ok(()) = metadata.changed() => {
+                    self.tell_lacks(&mut told);
+                    continue;
+                }
+                () = changed(granted.as_mut()) => {
+                    self.tell_lacks(&mut told);
+                    continue;
+                }
                 () = self.asked.notified() => true,
                 () = self.clock.sleep(LOOK_EVERY) => false,
             };
@@ -87,6 +107,7 @@ impl Reload {
                         // Other files may be named now.
                         looks.tried.named = stamps(&files);
                         looks.seen.named.clone_from(&looks.tried.named);
+                        self.tell_lacks(&mut told);
                     }
                 }
                 Ok(Err(error)) if by_hand => refuse(&error),
@@ -94,6 +115,21 @@ impl Reload {
                 Ok(Err(_)) | Err(_) => {}
             }
         }
+    }
+
+    /// Warns of tokens that the routes need and the IdP will not issue.
+    fn tell_lacks(&self, told: &mut api_tokens::Told) {
+        let Some(metadata) = self.relying_party.provider().metadata() else {
+            return;
+        };
+        let granted = self.registration.as_ref();
+        let granted = granted.and_then(|registration| registration.watch_grants().borrow().clone());
+        let known = api_tokens::Known {
+            metadata: &metadata,
+            indicators: self.config.tokens.resource_indicators,
+            granted: granted.as_deref(),
+        };
+        told.tell(self.web.gateway.table().routes(), &known);
     }
 
     async fn look(&self, files: Vec<PathBuf>) -> Result<Result<Look, StartError>, JoinError> {
@@ -144,11 +180,25 @@ impl Reload {
         idps::tell(&self.config, &issuers);
         let count = routes.iter().count();
         let audiences = api_tokens::audiences(&routes);
+        let needs = api_tokens::needs(&self.config, &routes);
         self.web.gateway.reload(routes)?;
         self.relying_party.ask_for(audiences);
+        if let Some(registration) = &self.registration {
+            registration.ask_for(needs);
+        }
         self.web.bearers.replace(&issuers);
         Ok(count)
     }
+}
+
+/// Resolves when the IdP has named the grants of the client again.
+async fn changed(granted: Option<&mut watch::Receiver<Option<Vec<String>>>>) {
+    if let Some(granted) = granted
+        && granted.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 fn refuse(error: &StartError) {

@@ -180,6 +180,7 @@ pub(super) fn tokens(config: &Config) -> tokens::Options {
     tokens::Options {
         threshold: config.tokens.refresh_threshold,
         concurrency: config.tokens.refresh_concurrency,
+        issues: outbound(config).lanes.issue,
         email_trust: email_trust(config),
         ..tokens::Options::default()
     }
@@ -198,6 +199,7 @@ pub(super) fn token_defaults(config: &Config) -> TokenDefaults {
 
 /// `routes` says for which APIs tokens are needed.
 pub(super) fn registration(config: &Config, routes: &Routes) -> registration::Options {
+    let needs = api_tokens::needs(config, routes);
     let settings = &config.registration;
     registration::Options {
         client_id: settings.client_id.clone(),
@@ -208,8 +210,8 @@ pub(super) fn registration(config: &Config, routes: &Routes) -> registration::Op
         client_profile: settings.client_profile.clone(),
         description: settings.description.clone(),
         redirect_uris: redirect_uris(config),
-        scopes: api_tokens::scopes(config, routes),
-        grants: api_tokens::grants(routes),
+        scopes: needs.scopes,
+        grants: needs.grants,
         auth_method: config.client.authentication,
         signing_algorithm: config.client.signing_algorithm,
         jwks: match &settings.jwks_uri {

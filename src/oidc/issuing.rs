@@ -187,7 +187,7 @@ impl RelyingParty {
         });
         let scope = (!scope.is_empty()).then_some(("scope", scope.as_str()));
         let fields: Vec<_> = grant.iter().copied().chain(audience).chain(scope).collect();
-        let response = self.tokens(Lane::Refresh, &fields, check).await?;
+        let response = self.tokens(Lane::Issue, &fields, check).await?;
         if !response.grants(target) {
             return Err(IssueError::LessScope);
         }

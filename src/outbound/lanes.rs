@@ -27,6 +27,8 @@ pub enum Lane {
     Code,
     /// Refresh of tokens.
     Refresh,
+    /// Tokens for single APIs: exchanges and client credentials.
+    Issue,
     /// `UserInfo`.
     UserInfo,
     /// Revocation of tokens.
@@ -45,6 +47,7 @@ pub struct LaneLimits {
     pub par: usize,
     pub code: usize,
     pub refresh: usize,
+    pub issue: usize,
     pub user_info: usize,
     pub revocation: usize,
     pub introspection: usize,
@@ -82,12 +85,13 @@ pub(super) struct Permit<'a> {
 // === impl Lane ===
 
 impl Lane {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Metadata,
         Self::Registration,
         Self::Par,
         Self::Code,
         Self::Refresh,
+        Self::Issue,
         Self::UserInfo,
         Self::Revocation,
         Self::Introspection,
@@ -112,6 +116,7 @@ impl LaneLimits {
             Lane::Par => self.par,
             Lane::Code => self.code,
             Lane::Refresh => self.refresh,
+            Lane::Issue => self.issue,
             Lane::UserInfo => self.user_info,
             Lane::Revocation => self.revocation,
             Lane::Introspection => self.introspection,
@@ -127,8 +132,9 @@ impl Default for LaneLimits {
             par: 16,
             code: 16,
             refresh: 32,
-            user_info: 16,
-            revocation: 8,
+            issue: 8,
+            user_info: 12,
+            revocation: 4,
             introspection: 5,
             wait: Duration::from_secs(5),
         }

@@ -33,6 +33,8 @@ pub(super) struct Attempt<'a> {
     pub(super) wanted: WantedMetadata,
     pub(super) algorithm: Option<Algorithm>,
     pub(super) learnt: Learnt,
+    /// The grants of the client, if the last answer of the IdP named them.
+    pub(super) granted: Option<Vec<String>>,
 }
 
 // === impl Attempt ===
@@ -81,6 +83,7 @@ impl<'a> Attempt<'a> {
                 standing: registration.asks.is_none().then_some(Standing::Unclear),
                 ..Learnt::default()
             },
+            granted: None,
         })
     }
 
@@ -238,7 +241,7 @@ impl<'a> Attempt<'a> {
 impl Registration {
     /// The metadata that the configuration wants at the IdP with these `metadata`.
     fn wanted(&self, metadata: &Metadata, algorithm: Option<Algorithm>) -> WantedMetadata {
-        let options = &self.options;
+        let options = &*self.options();
         WantedMetadata::new(options, algorithm, || self.keys.public_jwks())
             .for_grants(&options.grants, metadata.grant_types.as_deref())
             .for_id_tokens(&metadata.id_token_algorithms)

@@ -105,6 +105,7 @@ impl Attempt<'_> {
         if !matches!(event, Event::Registered { .. }) {
             event.log();
         }
+        self.tell_grants();
         let client = self.client()?;
         Ok(Outcome { client, event })
     }

@@ -6,7 +6,7 @@ use super::{
     attempt::Attempt,
     credentials::CredentialsError,
     error::RegistrationError,
-    event::Outcome,
+    event::{Event, Outcome},
     plan::{Purpose, due_at},
     vault::{Fingerprint, Lock},
 };
@@ -40,6 +40,7 @@ impl Registration {
             let wake_at = due.into_iter().flatten().fold(look_at, Timestamp::min);
             tokio::select! {
                 () = clock.sleep_until(wake_at) => {}
+                () = self.newest.changed.notified(), if !self.options.skip => check_at = Some(clock.now()),
                 () = context.shutdown.cancelled() => return,
             }
             let Some(metadata) = context.relying_party.provider().metadata() else {
@@ -51,14 +52,24 @@ impl Registration {
                     lock = self.lock() => lock,
                     () = context.shutdown.cancelled() => return,
                 };
+                let mut is_postponed = false;
                 match self.check(&metadata, lock).await {
-                    Ok(Some(outcome)) => replace(context, outcome.client),
+                    Ok(Some(outcome)) => {
+                        is_postponed = matches!(outcome.event, Event::Postponed(_));
+                        replace(context, outcome.client);
+                    }
                     Ok(None) => {}
                     Err(error) => {
                         tracing::error!("{} (this process keeps its client)", error.told());
                     }
                 }
                 check_at = next_check();
+                if is_postponed {
+                    let soon = clock
+                        .now()
+                        .saturating_add(jittered(context.retry.refused, &*context.random));
+                    check_at = Some(check_at.map_or(soon, |at| at.min(soon)));
+                }
             }
             if delete_at.is_some_and(|at| at <= clock.now()) {
                 let lock = tokio::select! {

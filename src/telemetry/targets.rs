@@ -10,6 +10,7 @@ const OWN: &[&str] = &[
     "bff::access",
     "bff::admin::sessions",
     "bff::admin::socket",
+    "bff::app::api_tokens",
     "bff::app::discover",
     "bff::app::idps",
     "bff::app::listeners",

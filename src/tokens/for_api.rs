@@ -145,7 +145,7 @@ impl Inner {
             Err(error) => return self.not_issued(Some(key), policy, &error).into(),
         }
         // A permit for one call to the IdP, as for a refresh.
-        let Ok(permit) = self.permits.acquire().await else {
+        let Ok(permit) = self.issue_permits.acquire().await else {
             return Failed::passing("stopping").into();
         };
         let tokens = &stored.session.tokens;

@@ -72,7 +72,7 @@ impl Tokens {
 
     async fn obtain(&self, what: ForService, policy: &TokenPolicy) -> Landed {
         let inner = &self.inner;
-        let Ok(permit) = inner.permits.acquire().await else {
+        let Ok(permit) = inner.issue_permits.acquire().await else {
             return super::for_api::Failed::passing("stopping").into();
         };
         let issued = inner.relying_party.service_token(&policy.target).await;

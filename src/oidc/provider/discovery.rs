@@ -6,6 +6,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::StatusCode;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use url::Url;
 
 use self::error::Base;
@@ -49,6 +50,12 @@ impl Provider {
     #[must_use]
     pub fn metadata(&self) -> Option<Arc<Metadata>> {
         self.shared.metadata.borrow().clone()
+    }
+
+    /// Changes with each discovery.
+    #[must_use]
+    pub fn watch_metadata(&self) -> watch::Receiver<Option<Arc<Metadata>>> {
+        self.shared.metadata.subscribe()
     }
 
     /// Waits for the first successful discovery.

@@ -60,6 +60,7 @@ impl Attempt<'_> {
 
     /// Adopts secret, token and URI of an answer, and stores them before it uses any of them.
     pub(super) async fn absorb(&mut self, answer: Answer) -> Result<Map<String, Value>, CredentialsError> {
+        self.note_grants(&answer.metadata);
         // One at another origin gets no token. Kept, it would shut the client out even after the IdP is corrected.
         let uri = answer.registration_client_uri.filter(|uri| {
             let is_at_home = self.is_at_home(uri);

@@ -93,6 +93,7 @@ impl Attempt<'_> {
     ) -> Result<Assigned, RegistrationError> {
         let requested = self.registration.options.client_id.clone();
         let assigned = answer.client_id.clone();
+        self.note_grants(&answer.metadata);
         self.record.requested_client_id.clone_from(&requested);
         self.record.registered = Some(Registered::of(answer, &self.wanted, self.algorithm));
         self.spend(access);

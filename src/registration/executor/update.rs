@@ -129,6 +129,7 @@ impl Attempt<'_> {
 
     /// Notes the IdP's `metadata` as agreed, after a request with `wanted`.
     pub(super) fn agree(&mut self, wanted: &WantedMetadata, metadata: &Map<String, Value>) {
+        self.note_grants(metadata);
         if let Some(known) = &mut self.record.registered {
             known.agree(wanted, metadata, self.algorithm);
         }

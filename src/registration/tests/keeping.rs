@@ -20,6 +20,7 @@ const DELETE: &str = "DELETE /register/client-1";
 /// A process that has a client and keeps it.
 struct Keeper<'w> {
     harness: &'w Harness,
+    registration: Registration,
     context: RunContext,
     asleep: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
@@ -79,12 +80,13 @@ impl<'w> Keeper<'w> {
         };
         registration.run(&context).await.unwrap();
         let task = tokio::spawn({
-            let context = context.clone();
+            let (context, registration) = (context.clone(), registration.clone());
             async move { registration.keep(&context).await }
         });
         harness.idp.seen();
         Self {
             harness,
+            registration,
             context,
             asleep,
             task,
@@ -406,5 +408,63 @@ async fn a_token_that_a_comparison_brings_is_stored() {
             .until(|| harness.file()["registration_access_token"] == token)
             .await;
     }
+    keeper.ends().await;
+}
+
+fn needs(grants: &[&'static str]) -> Needs {
+    Needs {
+        scopes: options().scopes,
+        grants: grants.to_vec(),
+    }
+}
+
+fn granted(harness: &Harness) -> Value {
+    harness.idp.client("client-1")["grant_types"].clone()
+}
+
+/// Without `DCR_CHECK_INTERVAL`, and at once.
+#[tokio::test]
+async fn another_grant_is_registered_in_place() {
+    let harness = harness().await;
+    let keeper = Keeper::start(&harness, as_is).await;
+    let grants = keeper.registration.watch_grants();
+    let before = granted(&harness);
+    keeper.registration.ask_for(needs(&[]));
+    keeper.passes(Duration::from_mins(1)).await;
+    assert_eq!(harness.idp.seen().len(), 0, "nothing is new");
+    keeper.registration.ask_for(needs(&["client_credentials"]));
+    assert_eq!(*grants.borrow(), None);
+    let wanted = json!(["authorization_code", "refresh_token", "client_credentials"]);
+    keeper.until(|| granted(&harness) == wanted).await;
+    keeper
+        .until(|| grants.borrow().as_ref().is_some_and(|grants| grants.len() == 3))
+        .await;
+    assert_eq!(keeper.client().id, "client-1");
+    // A later comparison wants the same.
+    keeper.registration.ask_for(needs(&[]));
+    keeper.until(|| granted(&harness) == before).await;
+    keeper.ends().await;
+}
+
+#[tokio::test]
+async fn another_grant_is_asked_for_until_the_idp_answers() {
+    let harness = harness().await;
+    let keeper = Keeper::start(&harness, as_is).await;
+    harness.idp.odd(READ, Odd::Text(503, "text/plain", String::new()));
+    keeper.registration.ask_for(needs(&["client_credentials"]));
+    keeper
+        .until(|| granted(&harness).as_array().unwrap().len() == 3)
+        .await;
+    keeper.ends().await;
+}
+
+/// As configured: the registration belongs to somebody else.
+#[tokio::test]
+async fn a_skipped_registration_asks_for_no_grant() {
+    let harness = harness().await;
+    let keeper = Keeper::start(&harness, |options| options.skip = true).await;
+    keeper.registration.ask_for(needs(&["client_credentials"]));
+    keeper.passes(Duration::from_hours(1)).await;
+    assert_eq!(harness.idp.seen().len(), 0);
     keeper.ends().await;
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     recipes::recipe,
-    support::{Browser, Builder, Reply, Stack, http_client},
+    support::{Browser, Builder, Reply, Stack, http_client, pause},
 };
 
 const ROUTES: &str = r#"
@@ -368,6 +368,66 @@ async fn the_client_registers_the_grants_that_routes_need() {
         ]
     );
     assert!(client["scope"].as_str().unwrap().ends_with(" orders.read"));
+}
+
+/// One refresh at a time, and the exchange has no answer.
+#[tokio::test]
+async fn a_slow_exchange_does_not_hold_up_refreshes() {
+    let stack = builder().set("TOKEN_REFRESH_CONCURRENCY", "1").start().await;
+    let ada = stack.browser();
+    ada.log_in().await;
+    // The token is due at 55 minutes.
+    stack
+        .advance(Duration::from_mins(55) - Duration::from_secs(4))
+        .await;
+    stack.idp.fail_next(Endpoint::Token, Fault::Hang);
+    let slow = {
+        let ada = ada.clone();
+        tokio::spawn(async move { ada.get("/person").await })
+    };
+    for _ in 0..2_000 {
+        if grants(&stack, EXCHANGE) == 1 {
+            break;
+        }
+        pause().await;
+    }
+    assert_eq!(grants(&stack, EXCHANGE), 1);
+    for _ in 0..6 {
+        stack.advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(grants(&stack, "refresh_token"), 1);
+    assert!(!slow.is_finished());
+    slow.abort();
+}
+
+/// No restart is needed.
+#[tokio::test]
+async fn a_reload_gives_the_client_the_grants_of_its_routes() {
+    let routes = ROUTES.replace(", token_policy: { mode: service_token }", "");
+    let routes = routes.replace(", token_policy: { mode: on_behalf_of }", "");
+    let stack = builder().routes(&routes).start().await;
+    let grants = || {
+        let client = stack.idp.registered_client("bff-server").unwrap();
+        client["grant_types"].as_array().unwrap().len()
+    };
+    assert_eq!(
+        grants(),
+        3,
+        "the exchange is one, for IdPs without resource indicators"
+    );
+    let ada = stack.browser();
+    ada.log_in().await;
+    let text = ROUTES.replace("{api}", &stack.api.url());
+    std::fs::write(stack.folder().join("config/routes.yaml"), text).unwrap();
+    for _ in 0..120 {
+        stack.advance(Duration::from_secs(1)).await;
+        if grants() == 4 {
+            break;
+        }
+    }
+    assert_eq!(grants(), 4);
+    let of_server = token(&stack, &ada, "/service").await;
+    assert_eq!(claims(&of_server)["aud"], ORDERS);
 }
 
 /// An IdP that does not list them would refuse the registration.
