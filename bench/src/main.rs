@@ -40,6 +40,9 @@ struct Cli {
     /// How many logins are measured for each kind of key.
     #[arg(long, default_value_t = 200)]
     logins: usize,
+    /// Only the cases of requests whose name contains one of these, such as `proxy,proxied`; a gate needs both of its cases.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -113,7 +116,7 @@ fn main() -> ExitCode {
                 seconds: cli.seconds,
                 logins: cli.logins,
             };
-            servers::run(compare::run(effort))
+            servers::run(compare::run(effort, &cli.only))
         }
     };
     match outcome {

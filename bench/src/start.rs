@@ -164,12 +164,13 @@ impl Bff {
     }
 }
 
-/// A `routes.yaml` with `count` routes. The first one takes the measured calls, and the others stand where each look-up passes
+/// A `routes.yaml` with `count` routes. The first one takes the measured calls and rewrites
+/// their path, and the others stand where each look-up passes
 /// them: beside its path and below it, with parameters.
 fn routes(count: usize, upstream: u16) -> String {
     let mut text = format!(
         "services: {{ api: {{ base_url: \"http://127.0.0.1:{upstream}\" }} }}\n\
-         routes:\n- {{ id: api, path: /api/*, target_service: api, auth: session }}\n"
+         routes:\n- {{ id: api, path: '/api/*', target_service: api, auth: session, upstream_path: '/v1/{{path}}' }}\n"
     );
     for at in 1..count {
         let path = match at % 3 {

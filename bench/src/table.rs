@@ -77,6 +77,11 @@ impl Gate {
         }
     }
 
+    /// Whether one of its cases was not measured.
+    pub(super) const fn is_unknown(&self) -> bool {
+        self.measured.is_nan()
+    }
+
     fn holds(&self) -> bool {
         match self.limit {
             Limit::AtMost(limit) => self.measured <= limit,
