@@ -132,6 +132,9 @@ impl Reader<'_> {
             audience.unwrap_or_else(|| default.audience.clone()),
             scopes.unwrap_or_else(|| default.scopes.clone()),
         );
+        if auth == Some(Auth::Bearer) {
+            self.only_passes(node.at(), mode, &keys, &what);
+        }
         match mode {
             Mode::SessionPassthrough if target.audience.is_none() => {
                 for key in ["scopes", "cache_ttl"] {
@@ -153,6 +156,23 @@ impl Reader<'_> {
         }
         (self.mistakes.len() == before)
             .then(|| TokenPolicy::new(mode, named.id(), target, cache_ttl.flatten()))
+    }
+
+    /// With `auth: bearer` the caller's own token goes on. A policy that says otherwise would be ignored in silence.
+    fn only_passes(&mut self, at: At, mode: Mode, keys: &Fields<'_>, what: &str) {
+        let key = ["audience", "scopes", "cache_ttl"]
+            .into_iter()
+            .find(|key| keys.get(key).is_some());
+        let said = match (mode, key) {
+            (Mode::SessionPassthrough, None) => return,
+            (Mode::SessionPassthrough, Some(key)) => key,
+            (Mode::ServiceToken | Mode::OnBehalfOf, _) => mode.word(),
+        };
+        self.mistake(
+            at,
+            format!("{what} says {said}, and with auth: bearer the token of the caller goes on as it is"),
+            "remove it, or write auth: session",
+        );
     }
 
     fn mode(&mut self, node: &Node, what: &str) -> Option<Mode> {

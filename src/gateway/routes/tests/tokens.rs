@@ -116,6 +116,18 @@ fn mistakes_have_a_place_and_a_fix() {
             "target_service: orders, auth: none, token_policy: { mode: service_token }",
             "has no effect with auth: none",
         ),
+        (
+            "target_service: orders, auth: bearer, token_policy: { mode: on_behalf_of }",
+            "says on_behalf_of, and with auth: bearer the token of the caller goes on as it is",
+        ),
+        (
+            "target_service: orders, auth: bearer, token_policy: { mode: service_token }",
+            "says service_token, and with auth: bearer",
+        ),
+        (
+            "target_service: orders, auth: bearer, token_policy: { scopes: [x] }",
+            "says scopes, and with auth: bearer",
+        ),
     ] {
         let error = tokens(keys).unwrap_err();
         assert_eq!(error.mistakes().len(), 1, "{keys}: {error}");
