@@ -7,10 +7,9 @@ use super::{
         Policy,
         limits::{MaxBody, RateLimits},
     },
-    mistakes::{Fields, Reader, shown},
+    mistakes::{Fields, Reader, SHORTEST, shown},
 };
 use crate::{
-    duration,
     limits::{self, Rate},
     retry::{Backoff, BreakerOptions},
     size,
@@ -152,18 +151,7 @@ impl Reader<'_> {
     }
 
     fn reset(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let text = self.text(node, what)?;
-        let reset = duration::parse(text)
-            .ok()
-            .filter(|reset| !reset.is_zero() && *reset <= MAX_RESET);
-        if reset.is_none() {
-            self.mistake(
-                node.at(),
-                format!("{what} is {}", shown(text)),
-                "write 1ms to 1h, as in 60s",
-            );
-        }
-        reset
+        self.time(node, what, SHORTEST..=MAX_RESET, "write 1ms to 1h, as in 60s")
     }
 
     /// A whole number from 1 to `most`.

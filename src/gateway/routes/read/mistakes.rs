@@ -1,16 +1,24 @@
 //! The mistakes of a `routes.yaml`.
 
+use std::{ops::RangeInclusive, time::Duration};
+
 use super::{
     super::{Around, Routes},
     legacy::Place,
 };
-use crate::yaml::{self, Node};
+use crate::{
+    duration,
+    yaml::{self, Node},
+};
 
 pub(super) use crate::yaml::{Fields, shown};
 pub use crate::yaml::{Mistake, Mistakes as RoutesError};
 
 /// Reads the file beside the parts of the settings that it depends on.
 pub(super) type Reader<'a> = yaml::Reader<'a, &'a Around<'a>>;
+
+/// The shortest time that can be written, but for none at all.
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
 // === impl Reader ===
 
@@ -21,6 +29,22 @@ impl Reader<'_> {
         routes.notes = notes;
         routes.files = files;
         Ok(routes)
+    }
+
+    /// A time within `range`; `fix` says how to write one.
+    pub(super) fn time(
+        &mut self,
+        node: &Node,
+        what: &str,
+        range: RangeInclusive<Duration>,
+        fix: &str,
+    ) -> Option<Duration> {
+        let text = self.text(node, what)?;
+        let time = duration::parse(text).ok().filter(|time| range.contains(time));
+        if time.is_none() {
+            self.mistake(node.at(), format!("{what} is {}", shown(text)), fix);
+        }
+        time
     }
 
     /// The fields of a map in which the original system had further keys.

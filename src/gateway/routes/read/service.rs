@@ -7,10 +7,9 @@ use http::uri::{Authority, Scheme};
 use super::{
     super::{Service, service::Timeouts},
     legacy,
-    mistakes::{Fields, Mistake, Reader, shown},
+    mistakes::{Fields, Mistake, Reader, SHORTEST, shown},
 };
 use crate::{
-    duration,
     gateway::{NormalPath, headers::Rules},
     tls::{Bundle, read_bundle},
     url_policy::Reach,
@@ -333,17 +332,7 @@ impl Reader<'_> {
     }
 
     fn timeout(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let text = self.text(node, what)?;
-        let timeout = duration::parse(text)
-            .ok()
-            .filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT);
-        if timeout.is_none() {
-            self.mistake(
-                node.at(),
-                format!("{what} is {}", shown(text)),
-                "write 1ms to 1h, as in 30, 500ms, 30s or 2m",
-            );
-        }
-        timeout
+        let fix = "write 1ms to 1h, as in 30, 500ms, 30s or 2m";
+        self.time(node, what, SHORTEST..=MAX_TIMEOUT, fix)
     }
 }

@@ -4,11 +4,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     super::{Auth, Service},
-    mistakes::{Fields, Reader, shown},
+    mistakes::{Fields, Reader, SHORTEST, shown},
 };
 use crate::{
     credential::{Mode, Target, TokenPolicy},
-    duration,
     quote::nearest,
     yaml::{At, Node, Value},
 };
@@ -274,16 +273,13 @@ impl Reader<'_> {
     }
 
     fn cache_ttl(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let text = self.text(node, &format!("cache_ttl of {what}"))?;
-        let ttl = duration::parse(text).ok().filter(|ttl| !ttl.is_zero());
-        if ttl.is_none() {
-            self.mistake(
-                node.at(),
-                format!("cache_ttl of {what} is {}", shown(text)),
-                "write seconds or a time, as in 300 or 5m",
-            );
-        }
-        ttl
+        let fix = "write seconds or a time, as in 300 or 5m";
+        self.time(
+            node,
+            &format!("cache_ttl of {what}"),
+            SHORTEST..=Duration::MAX,
+            fix,
+        )
     }
 }
 

@@ -9,7 +9,6 @@ use super::{
     mistakes::{Reader, shown},
 };
 use crate::{
-    duration,
     gateway::WebSockets,
     yaml::{Node, Value},
 };
@@ -82,18 +81,8 @@ impl Reader<'_> {
     }
 
     fn idle(&mut self, node: &Node, what: &str) -> Option<Duration> {
-        let text = self.text(node, &format!("idle in {what}"))?;
-        let idle = duration::parse(text)
-            .ok()
-            .filter(|idle| (MIN_IDLE..=MAX_IDLE).contains(idle));
-        if idle.is_none() {
-            self.mistake(
-                node.at(),
-                format!("idle in {what} is {}", shown(text)),
-                "write 1s to 24h, as in 90, 90s, 10m or 8h",
-            );
-        }
-        idle
+        let fix = "write 1s to 24h, as in 90, 90s, 10m or 8h";
+        self.time(node, &format!("idle in {what}"), MIN_IDLE..=MAX_IDLE, fix)
     }
 
     fn prefix(&mut self, node: &Node, what: &str, policy: Option<&Policy>) -> Option<Box<str>> {
