@@ -11,7 +11,10 @@ use tokio::{
 use crate::{
     proxy::Proxy,
     recipe::recipe,
-    support::{Browser, Port, Reply, Stack},
+    support::{
+        Browser, Port, Reply, Stack,
+        web_socket::{Echo, Socket, cookie},
+    },
     traefik::Traefik,
 };
 
@@ -23,6 +26,7 @@ const HOST: &str = "automate.localhost";
 pub enum Kind {
     Nginx,
     Caddy,
+    Haproxy,
     Traefik,
     Envoy,
 }
@@ -31,6 +35,8 @@ pub enum Kind {
 pub struct Harness {
     /// The server, the IdP, the API.
     pub stack: Stack,
+    /// A service that takes WebSockets.
+    pub echo: Echo,
     /// The origin that browsers see.
     pub origin: String,
     port: Port,
@@ -44,11 +50,15 @@ enum Running {
     Here(Traefik),
 }
 
-/// Below the path that the recipes guard: a public path and one with a demand that nobody meets.
+/// Below the path that the recipes guard: a public path and one with a demand that nobody meets. Beside it, WebSockets
+/// and streams.
 const ROUTES: &str = r#"
 services:
   api: { base_url: "{api}" }
+  live: { base_url: "{live}" }
 routes:
+  - { id: live, path: "/live/*", target_service: live, websocket: true }
+  - { id: stream, path: "/stream/*", target_service: api, streaming: true }
   - { id: api, path: "/api/*", target_service: api, upstream_path: "/v1/{path}" }
   - { id: public, path: "/api/crud/public/*", target_service: api, preserve_path: true, auth: none, methods: [GET] }
   - { id: scoped, path: /api/crud/scoped, target_service: api, preserve_path: true, required_scopes: [orders.write] }
@@ -103,6 +113,7 @@ impl Harness {
                     ];
                     Running::Process(Proxy::envoy(address, &recipe("envoy-asks", &replacements)).await)
                 }
+                Kind::Haproxy => panic!("HAProxy cannot ask"),
                 Kind::Traefik => {
                     let recipe = recipe("traefik-asks", &[("http://bff:8000", &bff_url)]);
                     Running::Here(Traefik::start(port.held().listen(), &recipe, &bff_url, &api_url))
@@ -134,6 +145,17 @@ impl Harness {
                     let replacements = [(hosts.as_str(), site.as_str()), ("bff:8000", &bff)];
                     Proxy::caddy(address, &change(&recipe("caddy-passes", &replacements))).await
                 }
+                Kind::Haproxy => {
+                    let bind = format!("bind {address}\n");
+                    let replacements = [
+                        (
+                            "bind :443 ssl crt /etc/haproxy/certs/ alpn h2,http/1.1\n",
+                            bind.as_str(),
+                        ),
+                        ("bff:8000", &bff),
+                    ];
+                    Proxy::haproxy(address, &change(&recipe("haproxy-passes", &replacements))).await
+                }
                 Kind::Traefik | Kind::Envoy => panic!("{kind:?} is here only where it asks"),
             })
         })
@@ -144,9 +166,10 @@ impl Harness {
         let port = Port::reserve();
         let origin = format!("http://{HOST}:{}", port.address().port());
         let base_url = origin.clone();
+        let echo = Echo::start().await;
         let stack = Stack::builder()
             .set("BFF_TRUSTED_PROXIES", "127.0.0.1")
-            .routes(ROUTES)
+            .routes(&ROUTES.replace("{live}", &echo.url()))
             .variables(move |variables, _| {
                 let port = variables
                     .iter()
@@ -169,6 +192,7 @@ impl Harness {
         let proxy = proxy(&stack, &port).await;
         Self {
             stack,
+            echo,
             origin,
             port,
             _proxy: proxy,
@@ -178,6 +202,18 @@ impl Harness {
     /// A fresh browser of Ada.
     pub fn browser(&self) -> Browser {
         Browser::new("ada", &self.origin)
+    }
+
+    /// A WebSocket of `browser`, from a page of the application.
+    pub async fn web_socket(&self, browser: &Browser, path: &str) -> Socket {
+        let cookie = cookie(browser);
+        let host = self.origin.strip_prefix("http://").unwrap();
+        let fields = [
+            ("host", host),
+            ("cookie", cookie.as_str()),
+            ("origin", &self.origin),
+        ];
+        Socket::open(self.port.address(), path, &fields).await
     }
 
     /// Sends a WebSocket handshake from a page of `origin`; the status of the answer.

@@ -1,5 +1,5 @@
-//! The recipes of `docs/proxies.md`, read from there and run with the real nginx, Caddy and Envoy, and with a
-//! stand-in for Traefik. Needs them on the `PATH`; `scripts/phases/proxies` installs them first.
+//! The recipes of `docs/proxies.md`, read from there and run with the real nginx, Caddy, HAProxy and Envoy, and
+//! with a stand-in for Traefik. Needs them on the `PATH`; `scripts/phases/proxies` installs them first.
 
 #![expect(
     clippy::unwrap_used,

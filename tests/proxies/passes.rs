@@ -1,17 +1,39 @@
 //! The proxy passes everything on.
 
-use http::{Method, StatusCode};
+use std::{convert::Infallible, sync::Mutex};
 
-use crate::harness::{Harness, Kind, PAGE, send};
+use axum::{body::Body, response::IntoResponse as _};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, StatusCode};
+use tokio::sync::mpsc;
+
+use crate::{
+    harness::{Harness, Kind, PAGE, send},
+    support::{Events, web_socket::Frame},
+};
 
 #[tokio::test]
 async fn nginx_passes_everything_on() {
-    a_person_logs_in_and_out(&Harness::passes(Kind::Nginx, str::to_owned).await).await;
+    everything_passes(Kind::Nginx).await;
 }
 
 #[tokio::test]
 async fn caddy_passes_everything_on() {
-    a_person_logs_in_and_out(&Harness::passes(Kind::Caddy, str::to_owned).await).await;
+    everything_passes(Kind::Caddy).await;
+}
+
+#[tokio::test]
+async fn haproxy_passes_everything_on() {
+    everything_passes(Kind::Haproxy).await;
+}
+
+async fn everything_passes(kind: Kind) {
+    let harness = Harness::passes(kind, str::to_owned).await;
+    a_person_logs_in_and_out(&harness).await;
+    a_browser_cannot_write_for_the_proxy(&harness).await;
+    a_websocket_passes(&harness).await;
+    streams_pass_without_buffers(&harness).await;
 }
 
 async fn a_person_logs_in_and_out(harness: &Harness) {
@@ -31,6 +53,64 @@ async fn a_person_logs_in_and_out(harness: &Harness) {
     let reply = ada.post("/auth/logout").await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
     assert!(!ada.is_logged_in().await);
+}
+
+/// The proxy replaces or extends what a browser says of hosts and addresses.
+async fn a_browser_cannot_write_for_the_proxy(harness: &Harness) {
+    const SPOOFED: [(&str, &str); 4] = [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "ftp"),
+        ("forwarded", "for=203.0.113.9;host=evil.example"),
+    ];
+    let ada = harness.browser();
+    ada.log_in().await;
+    let reply = send(&ada, Method::GET, "/api/x", &SPOOFED).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    let call = harness.stack.api.last();
+    let host = harness.origin.strip_prefix("http://");
+    assert_eq!(call.header("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(call.header("x-forwarded-host"), host);
+    assert_eq!(call.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(call.header("forwarded"), None);
+}
+
+async fn a_websocket_passes(harness: &Harness) {
+    let ada = harness.browser();
+    ada.log_in().await;
+    let mut socket = harness.web_socket(&ada, "/live/room/7").await;
+    assert_eq!(socket.status, StatusCode::SWITCHING_PROTOCOLS);
+    socket.echo("hello").await;
+    socket.say(&Frame(0x88, 1000_u16.to_be_bytes().to_vec())).await;
+    assert_eq!(socket.hear().await.unwrap().status(), 1000);
+    let head = harness.echo.heads().pop().unwrap();
+    assert!(head.field("authorization").unwrap().starts_with("Bearer "));
+}
+
+/// Each event reaches the browser before the next one exists.
+async fn streams_pass_without_buffers(harness: &Harness) {
+    let (sender, receiver) = mpsc::unbounded_channel::<Bytes>();
+    let receiver = Mutex::new(Some(receiver));
+    harness.stack.api.answer(move |_| {
+        let receiver = receiver.lock().unwrap().take().expect("one call");
+        let events = stream::unfold(receiver, async |mut receiver| {
+            let event = receiver.recv().await?;
+            Some((Ok::<_, Infallible>(event), receiver))
+        });
+        let head = [("content-type", "text/event-stream")];
+        (head, Body::from_stream(events)).into_response()
+    });
+    let ada = harness.browser();
+    ada.log_in().await;
+    let event = |number: usize| Bytes::from(format!("data: {number}\n\n"));
+    sender.send(event(0)).unwrap();
+    let mut answer = ada.request(Method::GET, "/stream/news").send().await.unwrap();
+    for number in 0..5 {
+        assert_eq!(answer.chunk().await.unwrap(), Some(event(number)));
+        sender.send(event(number + 1)).unwrap();
+    }
+    let mut events = Events::open(&ada).await;
+    assert!(events.more().await.is_some());
 }
 
 /// Without the lines of the recipe that raise limits.

@@ -46,7 +46,8 @@ impl Proxy {
     pub async fn caddy(address: SocketAddr, sites: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("Caddyfile");
-        let options = "{\n  admin off\n  auto_https off\n  default_bind 127.0.0.1\n}\n";
+        // Without the period its end would wait for open streams.
+        let options = "{\n  admin off\n  auto_https off\n  default_bind 127.0.0.1\n  grace_period 1ms\n}\n";
         fs::write(&file, format!("{options}{sites}\n")).unwrap();
         let mut command = Command::new("caddy");
         command
@@ -54,6 +55,17 @@ impl Proxy {
             .arg(file)
             .env("XDG_DATA_HOME", folder.path())
             .env("XDG_CONFIG_HOME", folder.path());
+        Self::start(command, folder, address).await
+    }
+
+    /// HAProxy with this configuration.
+    pub async fn haproxy(address: SocketAddr, configuration: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("haproxy.cfg");
+        fs::write(&file, format!("{configuration}\n")).unwrap();
+        let mut command = Command::new("haproxy");
+        // In the foreground, and with the warnings as errors.
+        command.args(["-db", "-dW", "-f"]).arg(file);
         Self::start(command, folder, address).await
     }
 
