@@ -188,6 +188,7 @@ impl App {
             tokens: tokens.clone(),
             sessions,
             limits: Limiter::new(store.meter, sealer.clone(), Arc::clone(&ports.clock)),
+            login_rate: config.login.rate,
             gateway,
             bearers,
             resource: idps::resource(&config),

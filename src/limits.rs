@@ -48,6 +48,15 @@ pub enum Whose<'a> {
     All,
 }
 
+/// The rest of an allowance after a use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many more uses are possible at once.
+    pub left: u32,
+    /// When all of it is there again.
+    pub whole_in: Duration,
+}
+
 /// A refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -88,20 +97,20 @@ impl Limiter {
         }))
     }
 
-    /// One use of the allowance of `whose` for `what`.
+    /// One use of the allowance of `whose` for `what`; the rest of it.
     ///
     /// # Errors
     ///
     /// [`Refused`]: the allowance is used up. The use does not count.
-    pub async fn take(&self, what: &str, whose: Whose<'_>, rate: Rate) -> Result<(), Refused> {
+    pub async fn take(&self, what: &str, whose: Whose<'_>, rate: Rate) -> Result<Allowance, Refused> {
         let inner = &*self.0;
         let name = inner.name(what, whose, rate);
         let now = inner.clock.now();
         // The own count is never higher than that of all replicas, so that a flood ends here.
-        verdict(rate, inner.buckets.take(name, rate, now))?;
-        let Some(meter) = &inner.meter else { return Ok(()) };
+        let own = verdict(rate, inner.buckets.take(name, rate, now))?;
+        let Some(meter) = &inner.meter else { return Ok(own) };
         if inner.breaker.check(now).is_err() {
-            return Ok(());
+            return Ok(own);
         }
         let text = URL_SAFE_NO_PAD.encode(name);
         match meter.take(&text, rate.interval(), rate.tolerance()).await {
@@ -111,7 +120,7 @@ impl Limiter {
             }
             Err(error) => {
                 inner.fails(&error);
-                Ok(())
+                Ok(own)
             }
         }
     }
@@ -155,9 +164,12 @@ impl Inner {
     }
 }
 
-const fn verdict(rate: Rate, taken: Taken) -> Result<(), Refused> {
+fn verdict(rate: Rate, taken: Taken) -> Result<Allowance, Refused> {
     match taken {
-        Taken::Allowed => Ok(()),
+        Taken::Allowed(whole_in) => Ok(Allowance {
+            left: rate.left(whole_in),
+            whole_in,
+        }),
         Taken::Refused(after) => Err(Refused { after, rate }),
     }
 }

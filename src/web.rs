@@ -65,7 +65,7 @@ use crate::{
     health::Health,
     instruments::SharedInstruments,
     keys::Keys,
-    limits::Limiter,
+    limits::{Limiter, Rate},
     login::Login,
     own_paths,
     seal::Sealer,
@@ -88,6 +88,8 @@ pub struct Services {
     pub sessions: Sessions,
     /// Rate limits.
     pub limits: Limiter,
+    /// The limit of logins from one address.
+    pub login_rate: Option<Rate>,
     /// Routes to the APIs.
     pub gateway: Gateway,
     /// The checks of tokens that callers bring.

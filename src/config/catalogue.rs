@@ -318,6 +318,7 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Login, "BFF_DEFAULT_HOST", K::Text, "host of `BFF_BASE_URL`", "host (with port) of the fallback origin"),
     public(G::Login, "BFF_DEFAULT_SCHEME", K::Choice(&["https", "http"]), "scheme of `BFF_BASE_URL`", "scheme of the fallback origin"),
     public(G::Login, "BFF_ALLOWED_REDIRECT_HOSTS", K::List, "hosts of `DCR_REDIRECT_URIS`", "allowed targets of `return_to`: a bare host means https on 443 (or the scheme and port registered for it), anything else is a full origin"),
+    public(G::Login, "LOGIN_RATE_LIMIT", K::Text, "`600/m`", "how many logins may begin at one address (per IPv6 network of 64 bits): a number per `s`, `m`, `h` or `d`, all of them possible at once; `off` for no limit"),
     public(G::Login, "CORS__ALLOW_ORIGINS", K::List, "none", "other origins that may call with credentials: a JSON array or a list"),
     // Pages
     public(G::Pages, "BRAND_NAME", K::Text, "none", "name of the application, shown on the pages for people"),

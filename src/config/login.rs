@@ -3,7 +3,10 @@
 use url::Url;
 
 use super::{address::Origin, problem::Complaint, reader::Reader, registration};
-use crate::own_paths;
+use crate::{
+    limits::{self, Rate},
+    own_paths,
+};
 
 /// Login and redirects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +23,15 @@ pub struct LoginSettings {
     pub return_origins: Vec<Origin>,
     /// Other origins that may call with credentials.
     pub cors_origins: Vec<Origin>,
+    /// How many logins may begin at one address; `None` for any number.
+    pub rate: Option<Rate>,
 }
+
+/// For those who have their own limit in front.
+const NO_LIMIT: &str = "off";
+
+/// A person logs in once a day, and an office of thousands shares an address.
+const LOGIN_RATE: &str = "600/m";
 
 /// The origins of `BFF_BASE_URL` and of all redirect URIs, each once. Nothing of a request ever adds to them.
 pub(super) fn own_origins(
@@ -54,6 +65,9 @@ pub(super) fn read(
         add_origin(reader, name, label, found, &mut return_origins);
     }
     LoginSettings {
+        rate: reader
+            .parsed("LOGIN_RATE_LIMIT", rate)
+            .unwrap_or_else(|| Rate::parse(LOGIN_RATE).ok()),
         dynamic_callback: reader.switch("BFF_DYNAMIC_CALLBACK", true),
         fallback_callback,
         fallback_origin,
@@ -134,6 +148,16 @@ fn host(text: &str, scheme: &str) -> Result<Origin, Complaint> {
         return Err(not_a_host());
     }
     Origin::parse(&format!("{scheme}://{text}")).map_err(|_| not_a_host())
+}
+
+fn rate(text: &str) -> Result<Option<Rate>, Complaint> {
+    if text == NO_LIMIT {
+        return Ok(None);
+    }
+    Rate::parse(text).map(Some).map_err(|error| {
+        let how = format!("{}, or `{NO_LIMIT}`", limits::HOW);
+        Complaint::new(error.to_string(), how)
+    })
 }
 
 fn return_origins(reader: &mut Reader, entries: &[String], own: &[Origin]) -> Vec<Origin> {

@@ -28,21 +28,15 @@ impl Buckets {
         // The names are keyed hashes, so that nobody chooses a part.
         let part = usize::from(name[0]) % PARTS;
         let mut counts = self.0[part].lock();
-        match cell_rate(
-            counts.get(&name).copied(),
-            micros(now),
-            rate.interval(),
-            rate.tolerance(),
-        ) {
-            Err(after) => Taken::Refused(after),
-            Ok(whole_at) => {
-                if counts.len() >= MAX / PARTS && !counts.contains_key(&name) {
-                    make_room(&mut counts, now);
-                }
-                counts.insert(name, whole_at);
-                Taken::Allowed
+        let whole_at = counts.get(&name).copied();
+        let (taken, whole_at) = cell_rate(whole_at, micros(now), rate.interval(), rate.tolerance());
+        if matches!(taken, Taken::Allowed(_)) {
+            if counts.len() >= MAX / PARTS && !counts.contains_key(&name) {
+                make_room(&mut counts, now);
             }
+            counts.insert(name, whole_at);
         }
+        taken
     }
 
     #[cfg(test)]
@@ -85,7 +79,10 @@ mod tests {
         let (buckets, rate) = (Buckets::default(), Rate::parse("1/m").unwrap());
         let now = Timestamp::from_unix_seconds(1_000);
         for number in 0..300_000 {
-            assert_eq!(buckets.take(name(number), rate, now), Taken::Allowed);
+            assert_eq!(
+                buckets.take(name(number), rate, now),
+                Taken::Allowed(rate.window())
+            );
         }
         assert!(buckets.len() <= MAX, "{}", buckets.len());
         // The newest are remembered.
@@ -96,7 +93,10 @@ mod tests {
         // Those whose allowance is whole go first.
         let later = now.saturating_add(Duration::from_mins(2));
         for number in 300_000..400_000 {
-            assert_eq!(buckets.take(name(number), rate, later), Taken::Allowed);
+            assert_eq!(
+                buckets.take(name(number), rate, later),
+                Taken::Allowed(rate.window())
+            );
         }
         assert!(buckets.len() <= MAX);
     }

@@ -96,6 +96,14 @@ impl Rate {
     pub fn tolerance(self) -> u64 {
         self.interval().saturating_mul(u64::from(self.burst.max(1)))
     }
+
+    /// How many uses are possible at once if the allowance is whole after `whole_in`.
+    #[must_use]
+    pub fn left(self, whole_in: Duration) -> u32 {
+        let ahead = u64::try_from(whole_in.as_micros()).unwrap_or(u64::MAX);
+        let left = self.tolerance().saturating_sub(ahead) / self.interval();
+        u32::try_from(left).unwrap_or(u32::MAX)
+    }
 }
 
 impl fmt::Display for Rate {

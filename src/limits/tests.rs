@@ -50,6 +50,32 @@ async fn a_burst_is_possible_and_then_the_rate() {
     assert_eq!(takes(&limits, Whose::All, rate).await, 5);
 }
 
+#[tokio::test]
+async fn a_use_says_what_is_left() {
+    let clock = clock();
+    let shared = MemoryShared::new(Arc::new(clock.clone()));
+    let alone = limits(None, &clock);
+    let together = limits(Some(Arc::new(shared.clone())), &clock);
+    let other = limits(Some(Arc::new(shared)), &clock);
+    let rate = Rate::parse("60/m").unwrap().with_burst(3);
+    let after = |left, seconds| Allowance {
+        left,
+        whole_in: Duration::from_secs(seconds),
+    };
+    for limits in [&alone, &together] {
+        assert_eq!(limits.take(WHAT, Whose::All, rate).await, Ok(after(2, 1)));
+        assert_eq!(limits.take(WHAT, Whose::All, rate).await, Ok(after(1, 2)));
+    }
+    // Of all replicas.
+    assert_eq!(other.take(WHAT, Whose::All, rate).await, Ok(after(0, 3)));
+    clock.advance(Duration::from_millis(2_500));
+    let expected = Allowance {
+        left: 1,
+        whole_in: Duration::from_millis(1_500),
+    };
+    assert_eq!(together.take(WHAT, Whose::All, rate).await, Ok(expected));
+}
+
 /// Whatever the pattern, in no window there are more than the burst and the rate.
 #[tokio::test]
 async fn the_rate_holds_over_any_time() {

@@ -9,8 +9,8 @@ use super::SharedError;
 /// The outcome of one use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It counts.
-    Allowed,
+    /// It counts, and the allowance is whole again after this.
+    Allowed(Duration),
     /// It does not, and the next one can count after this.
     Refused(Duration),
 }
@@ -30,16 +30,15 @@ pub trait Meter: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Taken, SharedError>>;
 }
 
-/// The algorithm: the new time at which the allowance is whole again, or how long to wait. In microseconds.
-pub(crate) fn cell_rate(
-    whole_at: Option<u64>,
-    now: u64,
-    interval: u64,
-    tolerance: u64,
-) -> Result<u64, Duration> {
-    let next = whole_at.unwrap_or(now).max(now).saturating_add(interval);
+/// The algorithm: the outcome of a use, and the time at which the allowance is whole again. In microseconds.
+pub(crate) fn cell_rate(whole_at: Option<u64>, now: u64, interval: u64, tolerance: u64) -> (Taken, u64) {
+    let whole_at = whole_at.unwrap_or(now).max(now);
+    let next = whole_at.saturating_add(interval);
     match next.saturating_sub(tolerance).checked_sub(now) {
-        None | Some(0) => Ok(next),
-        Some(wait) => Err(Duration::from_micros(wait)),
+        None | Some(0) => (
+            Taken::Allowed(Duration::from_micros(next.saturating_sub(now))),
+            next,
+        ),
+        Some(wait) => (Taken::Refused(Duration::from_micros(wait)), whole_at),
     }
 }

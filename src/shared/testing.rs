@@ -279,13 +279,9 @@ impl Meter for MemoryShared {
     ) -> BoxFuture<'a, Result<Taken, SharedError>> {
         self.with(|inner, now| {
             let whole_at = inner.limits.get(name).copied();
-            match cell_rate(whole_at, now.unix_millis() * 1_000, interval, tolerance) {
-                Ok(whole_at) => {
-                    inner.limits.insert(name.to_owned(), whole_at);
-                    Taken::Allowed
-                }
-                Err(after) => Taken::Refused(after),
-            }
+            let (taken, whole_at) = cell_rate(whole_at, now.unix_millis() * 1_000, interval, tolerance);
+            inner.limits.insert(name.to_owned(), whole_at);
+            taken
         })
     }
 }

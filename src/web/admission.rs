@@ -9,6 +9,7 @@ use super::{
     caller::{Absent, Caller},
     csrf,
     envelope::Envelope,
+    limits::Told,
     problem::{Code, Problem},
     request_context::RequestContext,
 };
@@ -48,13 +49,14 @@ impl Web {
         route: &Route,
         asked: &Asked<'_>,
     ) -> Result<Result<Admitted, Absent>, Problem> {
-        self.limit_address(route, &asked.envelope).await?;
+        let told = context.limits.get_or_init(|| Told::of(route));
+        self.limit_address(told, route, &asked.envelope).await?;
         let policy = route.policy();
         let caller = match policy.auth() {
             // No cookie counts, so that no page of another origin can act for anybody.
             Auth::Bearer => {
                 let bringer = self.bringer(route, asked.envelope.headers).await?;
-                self.limit_route(route).await?;
+                self.limit_route(told, route).await?;
                 return Ok(Ok(Admitted::Bearer(bringer)));
             }
             Auth::None => None,
@@ -66,7 +68,7 @@ impl Web {
         };
         if let Some(caller) = &caller {
             context.notes.session(self, caller);
-            self.limit_session(route, caller).await?;
+            self.limit_session(told, route, caller).await?;
         }
         if (asked.changes_state || asked.opens_tunnel) && policy.proves_origin() {
             self.own_origins.check(asked.envelope.headers)?;
@@ -77,7 +79,7 @@ impl Web {
         if let Some(caller) = &caller {
             check_demands(route, caller)?;
         }
-        self.limit_route(route).await?;
+        self.limit_route(told, route).await?;
         Ok(Ok(match caller {
             Some(caller) => Admitted::Session(Box::new(caller)),
             None => Admitted::Anybody,

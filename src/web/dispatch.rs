@@ -84,7 +84,7 @@ pub(super) fn is_for_pages(path: &str) -> bool {
 
 impl Choice {
     async fn answer(&self, context: RequestContext, mut request: Request) -> Response {
-        match request.uri().path() {
+        let mut answer = match request.uri().path() {
             path if verify::is_path(path) => {
                 let (request, _) = request.into_parts();
                 verify::handle(&self.web, &context, &request)
@@ -99,9 +99,13 @@ impl Choice {
             }
             _ => {
                 request.extensions_mut().insert(context);
-                never_fails(self.router.clone().oneshot(request).await)
+                return never_fails(self.router.clone().oneshot(request).await);
             }
+        };
+        if let Some(told) = context.limits.get() {
+            told.apply(answer.headers_mut());
         }
+        answer
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) struct Measures {
     ip: Counter,
     device: Counter,
     logouts: Logouts,
-    limited: [(Kind, Counter); 3],
+    limited: [(Kind, Counter); Kind::ALL.len()],
     jwks: Counter,
     jwks_last: Moment,
 }

@@ -3,7 +3,12 @@
 //! It is a plain function instead of a stack of router layers, because the router boxes and clones each layer for each
 //! request.
 
-use std::{any::Any, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     extract::Request,
@@ -70,6 +75,7 @@ impl Endpoints {
             listener: self.listener,
             correlation: self.correlation.of(request.headers()),
             notes: Notes::default(),
+            limits: OnceLock::new(),
         };
         let access = Access::begin(&self.web, &mut context, &request);
         let correlation = context.correlation.clone();

@@ -1,8 +1,11 @@
 //! Facts about a request that the middleware collects for the handler.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::OnceLock,
+};
 
-use super::{Listener, access::Notes, correlation::CorrelationId};
+use super::{Listener, access::Notes, correlation::CorrelationId, limits::Told};
 
 /// Facts about a request that the middleware collects for the handler.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct RequestContext {
     pub(crate) correlation: CorrelationId,
     /// Notes for the access log line.
     pub(crate) notes: Notes,
+    /// The limits that its answer names.
+    pub(crate) limits: OnceLock<Told>,
 }
 
 // === impl RequestContext ===

@@ -52,9 +52,8 @@ fn bearers(
 
 /// All services, with an IdP that receives no request.
 fn web(folder: &TempDir) -> Web {
-    let clock: SharedClock = Arc::new(ManualClock::starting_at(Timestamp::from_unix_seconds(
-        1_800_000_000,
-    )));
+    let start = Timestamp::from_unix_seconds(1_800_000_000);
+    let clock: SharedClock = Arc::new(ManualClock::starting_at(start));
     let random: SharedRandom = Arc::new(SystemRandom);
     let options = keys::Options {
         signing_key: folder.path().join("key.pem"),
@@ -139,6 +138,7 @@ fn web(folder: &TempDir) -> Web {
         tokens,
         sessions,
         limits: Limiter::new(None, sealer.clone(), Arc::clone(&clock)),
+        login_rate: None,
         gateway,
         resource: None,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),

@@ -224,6 +224,49 @@ async fn attack_48_a_logout_closes_websockets_at_other_replicas() {
     }
 }
 
+/// One allowance, whatever replica is asked: of a session, of an address, of a route, and of logins.
+#[tokio::test]
+#[ignore = "needs redis-server; scripts/test stores runs it"]
+async fn rate_limits_count_over_all_replicas() {
+    const ROUTES: &str = "services:\n  api: { base_url: '{api}' }\nroutes:\n\
+        - { id: session, path: /session, target_service: api, rate_limit: { per_session: 4/d } }\n\
+        - { id: address, path: /address, target_service: api, auth: none, rate_limit: { per_address: 4/d } }\n\
+        - { id: route, path: /route, target_service: api, auth: none, rate_limit: { per_route: 4/d } }\n";
+    let mut replicas = Replicas::prepare(Redis::start().await).await;
+    set(&mut replicas.stack, "LOGIN_RATE_LIMIT", "4/d");
+    let routes = ROUTES.replace("{api}", &replicas.stack.api.url());
+    std::fs::write(replicas.stack.folder().join("config/routes.yaml"), routes).unwrap();
+    replicas.start_all();
+    replicas.all_are_ready().await;
+    let ada = replicas.ada();
+    // The first of the logins.
+    ada[0].log_in().await;
+    for path in ["/session", "/address", "/route"] {
+        for left in (0..4).rev() {
+            let reply = ada[left % COUNT].get(path).await;
+            assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.body);
+            if path != "/route" {
+                let limit = reply.header("ratelimit").unwrap();
+                assert!(limit.contains(&format!("r={left};")), "{path}: {limit}");
+            }
+        }
+        for there in &ada {
+            let reply = there.get(path).await;
+            assert_eq!(reply.refusal(), (429, "rate_limited".to_owned()), "{path}");
+            let after: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+            assert!((21_000..=21_600).contains(&after), "{path}: {after}");
+        }
+    }
+    for there in &ada {
+        assert_eq!(there.get("/auth/login").await.status, StatusCode::FOUND);
+    }
+    for there in &ada {
+        let reply = there.get_json("/auth/login").await;
+        assert_eq!(reply.refusal(), (429, "rate_limited".to_owned()));
+    }
+    assert_eq!(replicas.stack.api.calls().len(), 12);
+}
+
 #[tokio::test]
 #[ignore = "needs redis-server; scripts/test stores runs it"]
 async fn every_refresh_token_is_used_once_whatever_replica_is_asked() {

@@ -761,6 +761,18 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "without `Secure`",
         "remove the prefix",
     ),
+    (
+        &[("LOGIN_RATE_LIMIT", "600")],
+        "LOGIN_RATE_LIMIT",
+        "is not a rate",
+        "or `off`",
+    ),
+    (
+        &[("LOGIN_RATE_LIMIT", "0/s")],
+        "LOGIN_RATE_LIMIT",
+        "is not from 1 to 1000000",
+        "`20/s`",
+    ),
     // Tokens
     (
         &[("TOKEN_REFRESH_THRESHOLD", "5 min")],

@@ -62,7 +62,7 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
             web.offer_binding(host, &logged_in.id.key(), response.headers_mut());
             response
         }
-        Err(failed) => match instead(&web, headers, host, &failed).await {
+        Err(failed) => match instead(&web, &request, host, &failed).await {
             Some(response) => response,
             None => problem(&failed).into_response(),
         },
@@ -74,7 +74,8 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
 }
 
 /// The alternative to an error page that does not concern the person.
-async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Failed) -> Option<Response> {
+async fn instead(web: &Web, request: &Parts, host: &LoginHost, failed: &Failed) -> Option<Response> {
+    let headers = &request.headers;
     match &*failed.error {
         // A second tab, a reload, the back button: the login that this belongs to is done.
         CallbackError::UnknownAttempt => {
@@ -92,6 +93,7 @@ async fn instead(web: &Web, headers: &HeaderMap, host: &LoginHost, failed: &Fail
                 return Some(redirect(&instead.go_on));
             }
             let query = instead.begin_again.clone()?;
+            web.limit_logins(request).await.ok()?;
             let start = web.login.start(host, query).await.ok()?;
             tracing::info!(%error, "a login was refused by the identity provider; it starts again");
             let again = again(failed.return_to.as_deref());

@@ -74,6 +74,9 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         Ok(true) => return go_on(&web, host, query.return_to.as_deref()),
         Err(problem) => return problem.for_person(Label::TryAgain, again).into_response(),
     }
+    if let Err(problem) = web.limit_logins(&request).await {
+        return problem.for_person(Label::TryAgain, again).into_response();
+    }
     query.previous = web.replaceable(Envelope::from(&request)).await;
     let start = match web.login.start(host, query).await {
         Ok(start) => start,

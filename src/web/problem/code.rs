@@ -198,7 +198,7 @@ codes! {
         means "The handshake of a WebSocket names another version than 13.",
         client "Use version 13 (RFC 6455), as browsers do.";
     RateLimited, TOO_MANY_REQUESTS, "rate_limited", "Too many requests",
-        means "The caller, or all callers together, called the route more often than it allows (`rate_limit` in `routes.yaml`). `RateLimit-Policy` and `RateLimit` name the limit.",
+        means "The caller, or all callers together, called the route more often than it allows (`rate_limit` in `routes.yaml`). Or more logins began at one address than `LOGIN_RATE_LIMIT` allows. `RateLimit-Policy` and `RateLimit` name the limit ([limits.md](limits.md)).",
         client "Wait for `Retry-After` seconds, and repeat.";
     TooManyStreams, TOO_MANY_REQUESTS, "too_many_streams", "Too many open streams",
         means "The session has 20 open streams of `/auth/events`, or 100 open WebSockets.",

@@ -12,6 +12,8 @@ const ROUTES: &str = "services:\n  api: { base_url: '{api}' }\nroutes:\n\
     - { id: other, path: /other, target_service: api, rate_limit: { per_session: 3/m } }\n\
     - { id: address, path: /address, target_service: api, rate_limit: { per_address: { rate: 60/m, burst: 2 } } }\n\
     - { id: all, path: /all, target_service: api, rate_limit: { per_route: { rate: 1/s, burst: 2 } } }\n\
+    - { id: three, path: /three, target_service: api, rate_limit: { per_address: 100/m, per_session: 50/m, per_route: 1000/m } }\n\
+    - { id: free, path: /free, target_service: api }\n\
     - { id: optional, path: /optional, target_service: api, auth: optional, rate_limit: { per_session: 1/m } }\n";
 
 async fn stack() -> (Stack, Browser) {
@@ -116,6 +118,82 @@ async fn a_route_has_a_rate_for_all() {
     assert_limited(&reply, "\"route\";q=1;w=1", "\"route\";r=0;t=1", "1");
     stack.advance(Duration::from_secs(1)).await;
     assert_eq!(ada.get("/all").await.status, StatusCode::OK);
+}
+
+/// The values of both fields, each of a service and ours.
+fn told(reply: &Reply) -> [Vec<&str>; 2] {
+    ["ratelimit-policy", "ratelimit"].map(|name| {
+        let values = reply.headers.get_all(name).into_iter();
+        values.map(|value| value.to_str().unwrap()).collect()
+    })
+}
+
+#[tokio::test]
+async fn every_answer_says_what_is_left() {
+    let (stack, ada) = stack().await;
+    for left in (0..3).rev() {
+        let reply = ada.get("/session").await;
+        let limit = format!("\"session\";r={left};t={}", 20 * (3 - left));
+        assert_eq!(told(&reply), [vec!["\"session\";q=3;w=60"], vec![&limit]]);
+    }
+    stack.advance(Duration::from_secs(30)).await;
+    let reply = ada.get("/session").await;
+    assert_eq!(told(&reply)[1], ["\"session\";r=0;t=50"]);
+    assert_eq!(told(&ada.get("/free").await), [vec![], Vec::<&str>::new()]);
+}
+
+/// The rest of the limit of all callers would say how busy the others are.
+#[tokio::test]
+async fn an_answer_says_nothing_of_the_use_of_others() {
+    let (_stack, ada) = stack().await;
+    let policies = "\"address\";q=100;w=60, \"session\";q=50;w=60, \"route\";q=1000;w=60";
+    let reply = ada.get("/three").await;
+    let limits = "\"address\";r=99;t=1, \"session\";r=49;t=2";
+    assert_eq!(told(&reply), [vec![policies], vec![limits]]);
+    // A refusal too.
+    let reply = ada.send(ada.request(Method::POST, "/three")).await;
+    assert_eq!(reply.refusal().0, 403);
+    let limits = "\"address\";r=98;t=2, \"session\";r=48;t=3";
+    assert_eq!(told(&reply), [vec![policies], vec![limits]]);
+    let reply = Browser::new("grace", ada.origin()).get("/three").await;
+    assert_eq!(reply.refusal().0, 401);
+    assert_eq!(told(&reply), [vec![policies], vec!["\"address\";r=97;t=2"]]);
+    let reply = ada.get("/all").await;
+    assert_eq!(told(&reply), [vec!["\"route\";q=1;w=1"], vec![]]);
+}
+
+#[tokio::test]
+async fn a_service_may_have_limits_of_its_own() {
+    let (stack, ada) = stack().await;
+    stack.api.answer(|_| {
+        let own = [("ratelimit-policy", "\"api\";q=9"), ("ratelimit", "\"api\";r=8")];
+        axum::response::IntoResponse::into_response((own, "hello"))
+    });
+    assert_eq!(told(&ada.get("/free").await), [["\"api\";q=9"], ["\"api\";r=8"]]);
+    let expected = [
+        ["\"api\";q=9", "\"session\";q=3;w=60"],
+        ["\"api\";r=8", "\"session\";r=2;t=20"],
+    ];
+    assert_eq!(told(&ada.get("/session").await), expected);
+}
+
+/// Forward authentication counts and tells the same.
+#[tokio::test]
+async fn a_proxy_that_asks_learns_the_limits() {
+    let (_stack, ada) = stack().await;
+    let ask = || {
+        let request = ada.request(Method::GET, "/auth/verify");
+        request
+            .header("x-forwarded-uri", "/session")
+            .header("x-forwarded-method", "GET")
+            .header("x-forwarded-host", ada.origin().strip_prefix("http://").unwrap())
+    };
+    for left in (0..3).rev() {
+        let reply = ada.send(ask()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+        assert!(told(&reply)[1][0].starts_with(&format!("\"session\";r={left};")));
+    }
+    assert_eq!(ada.get("/session").await.refusal().0, 429);
 }
 
 #[tokio::test]

@@ -21,10 +21,12 @@ impl Meter for RedisStore {
             .arg(tolerance);
         Box::pin(async move {
             let answer = self.inner.link.run(&call).await;
-            let wait: u64 = read(answer.map_err(SharedError::from)?)?;
-            Ok(match wait {
-                0 => Taken::Allowed,
-                wait => Taken::Refused(Duration::from_micros(wait)),
+            let wait: i64 = read(answer.map_err(SharedError::from)?)?;
+            let duration = Duration::from_micros(wait.unsigned_abs());
+            Ok(if wait > 0 {
+                Taken::Refused(duration)
+            } else {
+                Taken::Allowed(duration)
             })
         })
     }

@@ -71,7 +71,7 @@ async fn an_allowance_fills_up_and_is_forgotten() {
     for _ in 0..2 {
         let mut refused = 0;
         for _ in 0..3 {
-            while one.take("a", 20 * MILLIS, 40 * MILLIS).await.unwrap() != Taken::Allowed {
+            while let Taken::Refused(_) = one.take("a", 20 * MILLIS, 40 * MILLIS).await.unwrap() {
                 refused += 1;
                 assert!(refused < 100_000);
             }
