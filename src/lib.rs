@@ -13,7 +13,7 @@
 //! | 4 | [`oidc`] |
 //! | 3 | [`session`], [`keys`], [`outbound`], [`limits`] |
 //! | 2 | [`credential`], [`instruments`], [`jose`], [`seal`], [`own_paths`], [`proxy`], [`retry`], [`telemetry`], [`yaml`] |
-//! | 1 | [`access`], [`clock`], [`duration`], [`size`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
+//! | 1 | [`access`], [`clock`], [`duration`], [`size`], [`random`], [`secret`], [`shared`], [`spelling`], [`private_file`], [`protection`], [`quote`], [`expand`], [`tls`], [`head`], [`told`], [`health`], [`url_policy`], [`outage`] |
 //! | 0 | [`diagnostic`] |
 
 pub mod access;
@@ -44,6 +44,7 @@ pub mod outage;
 pub mod outbound;
 pub mod own_paths;
 pub mod private_file;
+pub mod protection;
 pub mod proxy;
 pub mod quote;
 pub mod random;

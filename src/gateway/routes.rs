@@ -39,13 +39,12 @@ use self::{
     methods::Methods,
     params::Params,
     pattern::Pattern,
-    security::Security,
     spelling::Spellings,
     target::Target,
     tree::{End, Tree},
 };
 use super::{NormalPath, PathError, files::Private};
-use crate::{credential::TokenPolicy, own_paths};
+use crate::{credential::TokenPolicy, own_paths, protection::Protection};
 
 pub use self::{
     host::same_host,
@@ -119,7 +118,7 @@ pub struct Route {
     /// Replaces that of a successful answer.
     cache_control: Option<HeaderValue>,
     /// Fields that protect the pages of a folder.
-    security: Security,
+    security: Protection,
     /// Whether its answers are streams that live as long as the session.
     streams: bool,
     max_body: Option<MaxBody>,

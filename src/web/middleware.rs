@@ -17,10 +17,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use http::{
     HeaderValue, Method,
-    header::{
-        CACHE_CONTROL, CONTENT_LENGTH, ORIGIN, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-        X_CONTENT_TYPE_OPTIONS,
-    },
+    header::{CACHE_CONTROL, CONTENT_LENGTH, ORIGIN},
 };
 use tracing::Level;
 
@@ -38,12 +35,9 @@ use super::{
 };
 use crate::{
     head, own_paths,
+    protection::Protection,
     server::{Answer, Load},
 };
-
-/// The browser calls this host over https only, for a year (RFC 6797 section 6.1.1). Not its subdomains, which may be those
-/// of others.
-const A_YEAR: &str = "max-age=31536000";
 
 /// All endpoints of one listener, as the accept loop serves them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -113,12 +107,7 @@ impl Endpoints {
         if own_paths::is_auth(path) {
             let answer = response.headers_mut();
             answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            answer.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-            answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        }
-        if strict {
-            let answer = response.headers_mut();
-            answer.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(A_YEAR));
+            Protection::of_auth(strict).apply(answer, strict);
         }
         response
             .headers_mut()

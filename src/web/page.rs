@@ -13,11 +13,8 @@ use std::path::PathBuf;
 
 use axum::response::{IntoResponse as _, Response};
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{
-        ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
-        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-    },
+    HeaderMap, HeaderValue,
+    header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE, CONTENT_TYPE, VARY},
 };
 use serde::Serialize;
 
@@ -26,6 +23,7 @@ pub use self::{
     templates::PagesError,
 };
 use self::{messages::Languages, templates::Templates};
+use crate::protection::Protection;
 
 /// The operator's settings for the pages.
 #[derive(Clone, Debug, Default)]
@@ -155,17 +153,12 @@ struct HelpContext<'a> {
     correlation_id: &'a str,
 }
 
-/// `Content-Security-Policy` of pages without and with a form.
+/// The protection of pages without and with a form.
 #[derive(Debug)]
 struct Policies {
-    page: HeaderValue,
-    form: HeaderValue,
+    page: Protection,
+    form: Protection,
 }
-
-/// Features that no page of ours uses.
-const PERMISSIONS: &str =
-    "camera=(), display-capture=(), geolocation=(), interest-cohort=(), microphone=(), payment=(), usb=()";
-const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// A reference to a field that `docs/pages.md` promises: the pages with which the start tests a template.
 const SAMPLE_TARGET: &str = "/sample-target";
@@ -208,17 +201,10 @@ impl Pages {
         let texts = self.languages.choose(accept_language);
         // Browsers apply `form-action` to every redirect that answers a form (CSP3 section 6.4.2). A logout leads to
         // the IdP, and from there to the providers that the IdP federates with.
-        let policy = match page.action {
+        let protection = match page.action {
             Some(Action::Post { .. }) => &self.policies.form,
             None | Some(Action::Link { .. } | Action::Continue { .. }) => &self.policies.page,
         };
-        let headers = [
-            (CONTENT_SECURITY_POLICY, policy.clone()),
-            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-            (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-            (PERMISSIONS_POLICY, HeaderValue::from_static(PERMISSIONS)),
-            (VARY, HeaderValue::from_static("accept, accept-language")),
-        ];
         let (content_type, body) = match self.html(texts, page) {
             Ok(html) => ("text/html; charset=utf-8", html),
             Err(error) => {
@@ -227,8 +213,10 @@ impl Pages {
                 ("text/plain; charset=utf-8", format!("{title}\n\n{text}\n"))
             }
         };
-        let mut response = (headers, body).into_response();
+        let mut response = body.into_response();
         let answer = response.headers_mut();
+        protection.apply(answer, false);
+        answer.insert(VARY, HeaderValue::from_static("accept, accept-language"));
         answer.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Ok(language) = HeaderValue::try_from(texts.language()) {
             answer.insert(CONTENT_LANGUAGE, language);
@@ -333,7 +321,8 @@ impl Policies {
                 "default-src 'none'; style-src 'unsafe-inline'; {images}{form}base-uri 'none'; frame-ancestors 'none'"
             );
             // An origin is printable ASCII; without a logo the policy is a constant.
-            HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+            let policy = HeaderValue::try_from(text);
+            Protection::of_page(policy.unwrap_or(HeaderValue::from_static("default-src 'none'")))
         };
         Self {
             page: policy("form-action 'self'; "),

@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{
     HeaderName, HeaderValue, Method,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -28,6 +28,7 @@ use super::{
     correlation::CorrelationId,
     page::{Action, Label, Page, Pages},
 };
+use crate::protection::Protection;
 
 /// Why a request is not served. Boxed: it is the error of every handler.
 #[derive(Clone, Debug)]
@@ -297,9 +298,9 @@ impl Problem {
         // Strings and a number always serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let content_type = HeaderValue::from_static("application/problem+json");
-        let nosniff = HeaderValue::from_static("nosniff");
-        let headers = [(CONTENT_TYPE, content_type), (X_CONTENT_TYPE_OPTIONS, nosniff)];
-        (headers, body).into_response()
+        let mut response = ([(CONTENT_TYPE, content_type)], body).into_response();
+        Protection::of_data().apply(response.headers_mut(), false);
+        response
     }
 
     fn page(&self, preferences: &Preferences, pages: &Pages, correlation: &CorrelationId) -> Response {

@@ -12,11 +12,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_SECURITY_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
-    request::Parts,
-};
+use http::{HeaderMap, StatusCode, header::SET_COOKIE, request::Parts};
 use tracing::Level;
 
 use self::instructions::{End, Instructions};
@@ -28,6 +24,7 @@ use super::super::{
 use crate::{
     login::{ProofError, Registered, hosts::LoginHost},
     own_paths,
+    protection::Protection,
     session::{DeviceKey, SessionKey, Stamp, StoreError},
 };
 
@@ -107,12 +104,7 @@ fn unavailable(error: &ProofError) -> Problem {
 
 /// Its reader is the browser itself.
 fn framed_by_nobody(mut response: Response) -> Response {
-    let answer = response.headers_mut();
-    answer.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
-    answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Protection::of_data().apply(response.headers_mut(), false);
     response
 }
 

@@ -9,11 +9,7 @@ use axum::{
     extract::State,
     response::{Html, IntoResponse as _, Response},
 };
-use http::{
-    HeaderValue,
-    header::{CONTENT_SECURITY_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS},
-    request::Parts,
-};
+use http::{HeaderValue, header::SET_COOKIE, request::Parts};
 
 use super::super::{
     Web,
@@ -21,7 +17,7 @@ use super::super::{
     problem::{Code, Problem},
     query::Parameters,
 };
-use crate::login::FrontChannelError;
+use crate::{login::FrontChannelError, protection::Protection};
 
 /// The frame is invisible.
 const PAGE: &str =
@@ -47,8 +43,11 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
     });
     let mut response = Html(PAGE).into_response();
     let answer = response.headers_mut();
-    answer.insert(CONTENT_SECURITY_POLICY, framed_by_the_idp(&web)?);
-    answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let protection = Protection {
+        policy: Some(framed_by_the_idp(&web)?),
+        ..Protection::default()
+    };
+    protection.apply(answer, false);
     if is_theirs {
         answer.append(SET_COOKIE, web.cookies.clear_session());
     }

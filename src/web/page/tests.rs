@@ -1,3 +1,5 @@
+use http::header::CONTENT_SECURITY_POLICY;
+
 use super::*;
 
 fn pages(brand: Brand) -> Pages {

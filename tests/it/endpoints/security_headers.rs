@@ -113,3 +113,20 @@ async fn pages_of_ours_load_nothing_and_stand_in_no_frame() {
         }
     }
 }
+
+/// Also if a script reads it: some browsers show any text as a page.
+#[tokio::test]
+async fn problems_of_ours_run_nothing_and_stand_in_no_frame() {
+    let stack = stack().await;
+    for path in ["/auth/sessions", "/nothing", "/public//x"] {
+        let request = http_client().get(format!("http://{}{path}", stack.address));
+        let reply = Reply::read(request.header("host", HTTPS).send().await.unwrap()).await;
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(
+            reply.header("content-security-policy"),
+            Some("default-src 'none'; frame-ancestors 'none'"),
+            "{path}"
+        );
+    }
+}

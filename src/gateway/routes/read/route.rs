@@ -5,9 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use http::HeaderValue;
 
 use super::{
-    super::{
-        Auth, Methods, Pattern, Policy, Prefix, Route, Security, Service, Unauthenticated, target::Target,
-    },
+    super::{Auth, Methods, Pattern, Policy, Prefix, Route, Service, Unauthenticated, target::Target},
     Placed,
     legacy::Place,
     mistakes::{Fields, Reader, shown},
@@ -15,6 +13,7 @@ use super::{
     upstream_path::upstream_path,
 };
 use crate::{
+    protection::Protection,
     quote::nearest,
     yaml::{Node, Value},
 };
@@ -99,7 +98,7 @@ impl Reader<'_> {
             self.check_of_files(&fields, methods);
         }
         let security = match fields.get("security_headers") {
-            None => Some(Security::default()),
+            None => Some(Protection::default()),
             Some(node) => self.security(node, &fields.what, of_files),
         };
         let cache_control = match fields.get("cache_control") {

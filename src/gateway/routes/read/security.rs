@@ -3,10 +3,13 @@
 use http::HeaderValue;
 
 use super::{
-    super::security::{FRAME_ANCESTORS, PERMISSIONS, POLICY, REFERRER, Security, TRANSPORT},
+    super::security::{FRAME_ANCESTORS, POLICY, REFERRER},
     mistakes::{Fields, Reader, shown},
 };
-use crate::yaml::{Node, Value};
+use crate::{
+    protection::{A_YEAR, PERMISSIONS, Protection},
+    yaml::{Node, Value},
+};
 
 /// The keys of the map.
 const KEYS: &[&str] = &[
@@ -30,7 +33,7 @@ enum Field {
 
 impl Reader<'_> {
     /// `true` for the usual fields, or a map of those that are others. `None` for a mistake.
-    pub(super) fn security(&mut self, node: &Node, what: &str, of_files: bool) -> Option<Security> {
+    pub(super) fn security(&mut self, node: &Node, what: &str, of_files: bool) -> Option<Protection> {
         let before = self.mistakes.len();
         if !of_files {
             self.mistake(
@@ -45,7 +48,7 @@ impl Reader<'_> {
         } else if self.boolean(node, &what)? {
             None
         } else {
-            return Some(Security::default());
+            return Some(Protection::default());
         };
         let mut field = |key| self.field(fields.as_ref(), key, &what);
         let policy = field("content_security_policy");
@@ -96,12 +99,12 @@ impl Reader<'_> {
             Field::Text(text) => HeaderValue::try_from(text).ok(),
             Field::Nothing => None,
         };
-        (self.mistakes.len() == before).then(|| Security {
+        (self.mistakes.len() == before).then(|| Protection {
             policy: policy.and_then(|policy| HeaderValue::try_from(policy).ok()),
             frame_options,
             permissions: value(permissions, PERMISSIONS),
             referrer: value(referrer, REFERRER),
-            transport: value(transport, TRANSPORT),
+            transport: value(transport, A_YEAR),
         })
     }
 
