@@ -13,7 +13,7 @@ import { stopTime } from './time.mjs';
 // Standard output is for the one line; what the library tells its developers is not.
 console.info = console.error;
 console.log = console.error;
-const { Provider } = await import('oidc-provider');
+const { Provider, errors } = await import('oidc-provider');
 
 const settings = {
   // Whether a client gets the id that it asks for (an extension), or one of the provider's making.
@@ -39,6 +39,10 @@ const settings = {
   audienceIsTokenEndpoint: false,
   // What its signing keys are: RSA or EC (P-256).
   keyType: 'RSA',
+  // APIs for which there are tokens (RFC 8707), and the scopes of these. Clients may then have the grant of client
+  // credentials, and exchange tokens (RFC 8693).
+  resources: [],
+  resourceScopes: [],
   // Seconds.
   accessTokenLifetime: 4,
   grantLifetime: 3600,
@@ -84,7 +88,7 @@ function configuration(keys) {
     jwks: { keys },
     adapter: (model) => store.adapter(model),
     cookies: { keys: cookieKeys },
-    scopes: ['openid', 'offline_access'],
+    scopes: ['openid', 'offline_access', ...settings.resourceScopes],
     claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
     clientAuthMethods: settings.clientAuthMethods,
     ...(settings.assertionAlgorithms && {
@@ -101,6 +105,7 @@ function configuration(keys) {
       RefreshToken: hour,
       Session: hour,
     },
+    extraTokenClaims,
     findAccount: (ctx, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
     assertJwtClientAuthClaimsAndHeader: (ctx, { aud, jti }, { alg, kid }) => {
       seen.assertions.push({ endpoint: ctx.oidc.route, grant: ctx.oidc.params.grant_type, aud, jti, alg, kid });
@@ -121,10 +126,62 @@ function configuration(keys) {
         enabled: settings.pushedRequests,
         requirePushedAuthorizationRequests: settings.requirePushedRequests,
       },
+      ...(settings.resources.length > 0 && {
+        clientCredentials: { enabled: true },
+        resourceIndicators: { enabled: true, defaultResource: () => undefined, getResourceServerInfo },
+      }),
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true },
     },
   };
+}
+
+const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+// Who acts for the person of an exchanged token (RFC 8693 section 4.1).
+function extraTokenClaims(ctx, token) {
+  return ctx?.oidc.params?.grant_type === tokenExchange ? { act: { sub: token.clientId } } : undefined;
+}
+
+// What the token of an API looks like: a JWT for it alone.
+function getResourceServerInfo(ctx, resource) {
+  if (!settings.resources.includes(resource)) throw new errors.InvalidTarget();
+  return {
+    scope: settings.resourceScopes.join(' '),
+    audience: resource,
+    accessTokenTTL: settings.accessTokenLifetime,
+    accessTokenFormat: 'jwt',
+    jwt: { sign: { alg: settings.keyType === 'EC' ? 'ES256' : 'RS256' } },
+  };
+}
+
+// The library has no exchange of tokens by itself.
+function exchangeTokens(built) {
+  const accessToken = 'urn:ietf:params:oauth:token-type:access_token';
+  const params = ['subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope'];
+  built.registerGrantType(tokenExchange, async (ctx) => {
+    const { client, params: asked } = ctx.oidc;
+    const subject = await built.AccessToken.find(asked.subject_token);
+    if (asked.subject_token_type !== accessToken || subject?.clientId !== client.clientId) {
+      throw new errors.InvalidGrant('the subject token is not good');
+    }
+    const info = getResourceServerInfo(ctx, asked.resource);
+    const token = new built.AccessToken({
+      accountId: subject.accountId,
+      client,
+      grantId: subject.grantId,
+      gty: 'token_exchange',
+      scope: asked.scope,
+    });
+    token.resourceServer = new built.ResourceServer(asked.resource, info);
+    ctx.body = {
+      access_token: await token.save(),
+      issued_token_type: accessToken,
+      token_type: 'Bearer',
+      expires_in: token.expiration,
+      scope: asked.scope,
+    };
+  }, params);
 }
 
 function build() {
@@ -132,6 +189,7 @@ function build() {
   if (settings.audienceIsTokenEndpoint) {
     built.OIDCContext.prototype.clientJwtAuthExpectedAudience = () => new Set([`${issuer}/token`]);
   }
+  if (settings.resources.length > 0) exchangeTokens(built);
   // The library never uses an initial access token up by itself.
   built.on('registration_create.success', (ctx) => ctx.oidc.entities.InitialAccessToken?.destroy());
   const failures = ['authorization', 'end_session', 'grant', 'pushed_authorization_request', 'registration_create',

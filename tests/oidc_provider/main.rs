@@ -12,6 +12,7 @@
 )]
 
 mod algorithms;
+mod apis;
 mod authentication;
 mod doctor;
 mod journey;

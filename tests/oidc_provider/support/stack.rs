@@ -118,6 +118,12 @@ impl Stack {
         }
     }
 
+    /// Replaces the routes of a prepared server; `{api}` is the address of the API.
+    pub fn routes(&self, routes: &str) {
+        let file = self.folder.path().join("config/routes.yaml");
+        std::fs::write(file, routes.replace("{api}", &self.api.url())).unwrap();
+    }
+
     /// Like [`prepare`](Self::prepare), in a time that only [`advance`](Self::advance) moves, for server and provider
     /// alike. It begins with the machine's time, which commands beside the server use.
     pub async fn prepare_in_stopped_time(settings: &Value) -> Self {
