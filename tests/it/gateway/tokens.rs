@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     recipes::recipe,
-    support::{Browser, Builder, Reply, Stack, http_client, pause},
+    support::{Browser, Builder, Logs, Reply, Stack, http_client, pause},
 };
 
 const ROUTES: &str = r#"
@@ -499,4 +499,52 @@ fn the_example_of_the_document_says_what_its_table_says() {
             "reports session_passthrough https://reports.example ",
         ]
     );
+}
+
+/// The grants of logins alone.
+fn without_other_grants(control: &devstack_idp::Control) {
+    control.on_discovery(|metadata| {
+        metadata["grant_types_supported"] = serde_json::json!(["authorization_code", "refresh_token"]);
+    });
+}
+
+/// The operator reads it before the first call fails.
+#[tokio::test]
+async fn a_grant_that_the_idp_lacks_is_told_once() {
+    const SERVICE: &str = "the service `orders` needs tokens of the mode service_token, and the IdP does not offer the grant \
+                           client_credentials";
+    const LATER: &str =
+        "the service `bills` needs tokens of the mode on_behalf_of, and the IdP does not offer the grant";
+    let logs = Logs::capture();
+    let routes = "services:\n  orders: { base_url: '{api}', token_audience: https://orders.example }\nroutes:\n\
+        - { id: orders, path: /orders, target_service: orders, token_policy: { mode: service_token } }\n";
+    let mut stack = Stack::builder()
+        .routes(routes)
+        .prepare(without_other_grants)
+        .start()
+        .await;
+    stack
+        .until("it is told", |_| !logs.lines_with(SERVICE).is_empty())
+        .await;
+    logs.has_part("WARN", SERVICE);
+    logs.has_part(
+        "WARN",
+        "switch the grant on at the IdP, or change token_policy in routes.yaml",
+    );
+    assert_eq!(logs.count(LATER), 0);
+
+    let file = stack.folder().join("config/routes.yaml");
+    let more = "- { id: bills, path: /bills, target_service: bills, token_policy: { mode: on_behalf_of } }\n";
+    let text = routes.replace("{api}", &stack.api.url()).replace(
+        "services:\n",
+        &format!(
+            "services:\n  bills: {{ base_url: '{}', audience: https://bills.example }}\n",
+            stack.api.url()
+        ),
+    );
+    std::fs::write(&file, text + more).unwrap();
+    stack.advance(Duration::from_secs(30)).await;
+    logs.has_part("WARN", LATER);
+    // The former one is known.
+    assert_eq!(logs.count(SERVICE), 1);
 }
