@@ -21,12 +21,21 @@ pub struct Cli {
     /// How many seconds access tokens live. They are renewed at half of that.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(4..=3600))]
     pub access_token_lifetime: u64,
-    /// The origin of your own dev server, whose page takes the place of the sample page (docs/dev-server.md).
-    #[arg(long, value_name = "URL", value_parser = origin)]
-    pub page: Option<Url>,
-    /// Origins whose pages may call with credentials; that of --page where it is not given.
+    /// Your own page in place of the sample page (docs/dev-server.md): the origin of a dev server, or a folder with a built page.
+    #[arg(long, value_name = "URL|FOLDER", value_parser = page)]
+    pub page: Option<Page>,
+    /// Origins whose pages may call with credentials; that of a dev server in --page where it is not given.
     #[arg(long, value_name = "ORIGINS", env = "CORS__ALLOW_ORIGINS")]
     pub cors_allow_origins: Option<String>,
+}
+
+/// The page in place of the sample page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// Of the dev server with this origin.
+    Server(Url),
+    /// The files of this folder, by its absolute path.
+    Folder(PathBuf),
 }
 
 /// The part to start.
@@ -67,6 +76,21 @@ pub fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once(&"devstack").chain(words))
 }
 
+/// An origin, or a folder that exists.
+fn page(text: &str) -> Result<Page, String> {
+    if text.contains("://") {
+        return origin(text).map(Page::Server);
+    }
+    let folder = PathBuf::from(text).canonicalize();
+    match folder {
+        Ok(folder) if folder.is_dir() => Ok(Page::Folder(folder)),
+        Ok(_) | Err(_) => Err(
+            "not a folder; write one that exists, as ./dist, or the origin of a dev server, as http://localhost:5173"
+                .to_owned(),
+        ),
+    }
+}
+
 /// An http(s) origin, as a URL with the path `/`.
 fn origin(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
@@ -87,9 +111,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_an_origin() {
+    fn a_page_is_an_origin_or_a_folder() {
         let cli = parse(&["--page", "http://localhost:5173"]).unwrap();
-        assert_eq!(cli.page.unwrap().as_str(), "http://localhost:5173/");
+        let url = Url::parse("http://localhost:5173/").unwrap();
+        assert_eq!(cli.page, Some(Page::Server(url)));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let cli = parse(&["--page", &path]).unwrap();
+        assert_eq!(
+            cli.page,
+            Some(Page::Folder(folder.path().canonicalize().unwrap()))
+        );
+        std::fs::write(folder.path().join("a"), "").unwrap();
+        assert!(parse(&["--page", &format!("{path}/a")]).is_err(), "a file");
+        assert!(parse(&["--page", &format!("{path}/b")]).is_err(), "nothing");
         for page in [
             "localhost:5173",
             "http://localhost:5173/app",

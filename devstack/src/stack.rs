@@ -25,6 +25,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::{
+    command::Page,
     idp_alone::{put_samples, stopped},
     mint, page, ports, sample_api, say,
 };
@@ -54,10 +55,10 @@ pub struct Options {
 /// Replacements for parts of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// The origin of a dev server, whose page replaces the sample page. Its page may also stand in front of the bff,
-    /// or call it from its own origin.
-    pub page: Option<Url>,
-    /// Origins whose pages may call with credentials (`CORS__ALLOW_ORIGINS`); by default that of `page`.
+    /// The page that replaces the sample page. A dev server may also stand in front of the bff, or its page calls the bff
+    /// from its own origin.
+    pub page: Option<Page>,
+    /// Origins whose pages may call with credentials (`CORS__ALLOW_ORIGINS`); by default that of the dev server.
     pub cors_origins: Option<String>,
 }
 
@@ -71,9 +72,10 @@ pub struct Stack {
     pub origins: Vec<String>,
     options: Options,
     api: SocketAddr,
+    /// Where the page comes from, for a person.
     page: String,
-    /// Whether `page` is an external dev server.
-    dev_server: bool,
+    /// Whether it is not the sample page.
+    own_page: bool,
     /// Which ports were taken, as lines for a person.
     taken: Vec<String>,
     registered: bool,
@@ -170,12 +172,13 @@ impl Stack {
         })?)
         .await?;
         let page = if let Some(page) = &overrides.page {
-            page.origin().ascii_serialization()
+            page.clone()
         } else {
             let router = page::router(page::Config {
                 origins: origins.clone(),
             });
-            format!("http://{}", serve(router).await?)
+            let address = serve(router).await?;
+            Page::Server(Url::parse(&format!("http://{address}"))?)
         };
         let config_dir = state.join("config");
         fs::create_dir_all(&config_dir)?;
@@ -204,8 +207,11 @@ impl Stack {
             origins,
             options,
             api,
-            page,
-            dev_server: overrides.page.is_some(),
+            page: match &page {
+                Page::Server(url) => format!("{}, passed on by the bff", url.origin().ascii_serialization()),
+                Page::Folder(folder) => format!("the files in {}", folder.display()),
+            },
+            own_page: overrides.page.is_some(),
             taken: moved.into_iter().flatten().collect(),
             registered,
             app: App::new(config, Ports::default()).await?,
@@ -241,10 +247,10 @@ impl Stack {
         Ok(format!("http://localhost:{port}"))
     }
 
-    /// The first page for a person. With a dev server it is the address that `docs/dev-server.md` names.
+    /// The first page for a person. With a page of their own it is the address that `docs/dev-server.md` names.
     fn open_here(&self) -> String {
         let first = self.origins.first().cloned().unwrap_or_default();
-        if self.dev_server {
+        if self.own_page {
             self.base().unwrap_or(first)
         } else {
             first
@@ -272,7 +278,7 @@ impl Stack {
             "{taken}
   development IdP   {issuer}   (clients: {clients})
   sample API        http://{api}
-  page              {page}, passed on by the bff
+  page              {page}
   bff               {bff}
   registration      {registration}
   state             {state}   (remove it to begin anew)
@@ -312,10 +318,10 @@ fn variables(
     let path = |name: &str| state.join(name).display().to_string();
     // The first is for people who come by another name.
     let base = format!("http://localhost:{port}");
-    let page = overrides
-        .page
-        .as_ref()
-        .map(|page| page.origin().ascii_serialization());
+    let page = match &overrides.page {
+        Some(Page::Server(url)) => Some(url.origin().ascii_serialization()),
+        Some(Page::Folder(_)) | None => None,
+    };
     let redirect_uris: Vec<String> = std::iter::once(&base)
         .chain(origins)
         .chain(&page)
@@ -335,12 +341,23 @@ fn variables(
     variables
 }
 
-fn routes(api: SocketAddr, page: &str) -> String {
+fn routes(api: SocketAddr, page: &Page) -> String {
+    let service = match page {
+        Page::Server(url) => {
+            let origin = url.origin().ascii_serialization();
+            format!("base_url: \"{origin}\", timeout: 10s")
+        }
+        // A quoted text of YAML takes any path as JSON writes it.
+        Page::Folder(folder) => {
+            let path = serde_json::Value::from(folder.display().to_string());
+            format!("files: {path}")
+        }
+    };
     format!(
         r#"# Written by devstack at every start.
 services:
   sample-api: {{ base_url: "http://{api}", timeout: 10s }}
-  page: {{ base_url: "{page}", timeout: 10s }}
+  page: {{ {service} }}
 routes:
   - id: sample-api
     path: /api/*
@@ -410,7 +427,7 @@ mod tests {
         assert_eq!(stack.open_here(), stack.origins[0]);
         let kept = stack.options.state.join("ServiceConfigs/IdP/state.json");
         assert!(kept.exists(), "the IdP keeps what sessions need");
-        stack.dev_server = true;
+        stack.own_page = true;
         assert_eq!(stack.open_here(), base);
         stack.taken = vec!["Port 8000 is taken".to_owned()];
         assert!(stack.announcement().contains("Port 8000 is taken"));

@@ -1,6 +1,6 @@
 //! The example `examples/react-vite`, built by Vite and served by it behind the bff, as `devstack --page` does.
 
-use devstack::stack::Overrides;
+use devstack::{command::Page, stack::Overrides};
 
 use super::{
     chromium::{Remains, check_page, with_browser_at},
@@ -16,7 +16,7 @@ use super::{
 async fn the_react_example_follows_its_session() {
     let preview = Preview::start();
     let overrides = Overrides {
-        page: Some(preview.origin.clone()),
+        page: Some(Page::Server(preview.origin.clone())),
         cors_origins: None,
     };
     let running = Running::start_with(overrides).await;

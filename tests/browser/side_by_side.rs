@@ -1,6 +1,6 @@
 //! The client in a page that is on another origin than the bff (`docs/dev-server.md`, side by side).
 
-use devstack::stack::Overrides;
+use devstack::{command::Page, stack::Overrides};
 use serde_json::{Value, json};
 
 use super::{
@@ -19,7 +19,7 @@ async fn the_client_works_from_another_origin() {
     let preview = Preview::start();
     let page = preview.origin.clone();
     let overrides = Overrides {
-        page: Some(page.clone()),
+        page: Some(Page::Server(page.clone())),
         cors_origins: None,
     };
     let running = Running::start_with(overrides).await;

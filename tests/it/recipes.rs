@@ -34,7 +34,7 @@ const READERS: [(&str, usize, &str); 6] = [
     ("docs/limits.md", 3, "src/gateway/routes/tests/documented.rs"),
     ("docs/bearer.md", 4, "src/gateway/routes/schema/tests.rs"),
     ("docs/pages.md", 2, "tests/it/endpoints/pages.rs"),
-    ("docs/dev-server.md", 5, "tests/it/start/dev_server.rs"),
+    ("docs/dev-server.md", 6, "tests/it/start/dev_server.rs"),
     ("docs/websockets.md", 1, "src/gateway/routes/tests.rs"),
     ("docs/redis.md", 2, "src/session/store/redis/tests/documented.rs"),
 ];

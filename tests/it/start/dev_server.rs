@@ -9,7 +9,10 @@ use axum::{
     response::Response,
     routing::get,
 };
-use devstack::stack::{Options, Overrides, Stack};
+use devstack::{
+    command::Page,
+    stack::{Options, Overrides, Stack},
+};
 use http::{Method, StatusCode, header};
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -38,7 +41,6 @@ type Target = Arc<Mutex<Option<String>>>;
 
 impl Running {
     async fn start() -> Self {
-        bff::jose::install_crypto();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let page = format!("http://localhost:{}", listener.local_addr().unwrap().port());
         let target = Target::default();
@@ -48,7 +50,15 @@ impl Running {
             .fallback(pass_on)
             .with_state(Arc::clone(&target));
         tokio::spawn(async move { axum::serve(listener, dev_server).await });
+        let url = Url::parse(&page).unwrap();
+        let running = Self::start_with(page, Page::Server(url)).await;
+        *target.lock() = Some(running.bff.clone());
+        running
+    }
 
+    /// The stack with this page.
+    async fn start_with(origin: String, page: Page) -> Self {
+        bff::jose::install_crypto();
         let state = tempfile::tempdir().unwrap();
         let options = Options {
             state: state.path().to_owned(),
@@ -56,20 +66,19 @@ impl Running {
             ports: (0, 0),
         };
         let overrides = Overrides {
-            page: Some(Url::parse(&page).unwrap()),
+            page: Some(page),
             cors_origins: None,
         };
         let stack = Stack::prepare_with(options, overrides).await.unwrap();
         let port = Url::parse(&stack.origins[0]).unwrap().port().unwrap();
         let bff = format!("http://localhost:{port}");
-        *target.lock() = Some(bff.clone());
         let health = stack.health();
         let shutdown = CancellationToken::new();
         tokio::spawn(stack.serve(shutdown.clone()));
         for _ in 0..10_000 {
             if health.report().ready {
                 return Self {
-                    page,
+                    page: origin,
                     bff,
                     shutdown,
                     _state: state,
@@ -153,12 +162,48 @@ fn the_document_names_what_is_tried_here() {
             "{entry}"
         );
     }
-    let command = DOCUMENT
-        .lines()
-        .find(|line| line.starts_with("cargo run -p devstack -- "));
-    let words: Vec<&str> = command.unwrap().split_ascii_whitespace().skip(5).collect();
-    let parsed = devstack::command::parse(&words).unwrap();
-    assert_eq!(parsed.page.unwrap().as_str(), "http://localhost:5173/");
+    let page = |number: usize| {
+        let mut commands = DOCUMENT
+            .lines()
+            .filter(|line| line.starts_with("cargo run -p devstack -- "));
+        let words: Vec<&str> = commands
+            .nth(number)
+            .unwrap()
+            .split_ascii_whitespace()
+            .skip(5)
+            .collect();
+        devstack::command::parse(&words).map(|parsed| parsed.page.unwrap())
+    };
+    let url = Url::parse("http://localhost:5173/").unwrap();
+    assert_eq!(page(0).unwrap(), Page::Server(url));
+    // The folder is not there.
+    assert!(page(1).unwrap_err().to_string().contains("./dist"));
+}
+
+/// The page that a bundler has built, without its dev server.
+#[tokio::test]
+async fn the_bff_serves_a_folder() {
+    let dist = tempfile::tempdir().unwrap();
+    std::fs::write(dist.path().join("index.html"), "my built page").unwrap();
+    std::fs::create_dir(dist.path().join("assets")).unwrap();
+    std::fs::write(dist.path().join("assets/main.js"), "// my built script").unwrap();
+    let folder = Page::Folder(dist.path().canonicalize().unwrap());
+    let running = Running::start_with(String::new(), folder).await;
+    let ada = Browser::new("ada", &running.bff);
+    assert_eq!(ada.get("/").await.body, "my built page");
+    let script = ada.get("/assets/main.js").await;
+    assert_eq!(script.body, "// my built script");
+    assert!(script.header("content-type").unwrap().contains("javascript"));
+    // The router of the page decides.
+    let request = ada
+        .request(Method::GET, "/orders/7")
+        .header("sec-fetch-mode", "navigate")
+        .header("sec-fetch-dest", "document");
+    assert_eq!(ada.send(request).await.body, "my built page");
+    assert_eq!(ada.get("/assets/none.js").await.status, StatusCode::NOT_FOUND);
+    let reply = ada.log_in_by("/auth/login?return_to=/").await;
+    assert_eq!(reply.leads_on(), format!("{}/", running.bff), "{}", reply.body);
+    the_application_works(&ada, "").await;
 }
 
 /// The settings for a bff without the development stack.
