@@ -42,7 +42,7 @@ use crate::{
     admin::{self, Admin},
     clock::{SharedClock, SystemClock},
     config::Config,
-    gateway::Gateway,
+    gateway::{Gateway, Routes},
     health::{Component, Health},
     instruments::{SharedInstruments, Tally},
     keys::{Announce, Keeper},
@@ -179,8 +179,10 @@ impl App {
         );
         let registration = registering::registration(&config, &outbound, &keys, &ports, replicas.as_ref())
             .map(|registration| registration.asking(relying_party.clone()));
-        let (gateway, routes) = gateway(&config, &ports, &relying_party)?;
-        let (bearers, idps) = idps::open(&config, &gateway, &relying_party, &outbound, &keys, &ports)?;
+        let files = reload::Files::read(&config)?;
+        let (routes, idps) = files.parsed(&config, ports.clock.wall())?;
+        let gateway = gateway(&config, &ports, &relying_party, routes)?;
+        let bearers = idps::open(&config, &idps, &relying_party, &outbound, &keys, &ports);
         let web = Web::new(Services {
             keys,
             health: health.clone(),
@@ -207,7 +209,7 @@ impl App {
             config,
             ports,
             web,
-            files: reload::Files { routes, idps },
+            files,
             reload: Arc::default(),
             tokens,
             relying_party,
@@ -372,17 +374,15 @@ impl App {
     }
 }
 
-/// The gateway to the APIs, and the text of its file; logs notes for the operator.
+/// The gateway to the APIs; logs notes for the operator.
 fn gateway(
     config: &Config,
     ports: &Ports,
     relying_party: &RelyingParty,
-) -> Result<(Gateway, Option<String>), StartError> {
-    let text = routes::text(config)?;
-    let (routes, warnings) = routes::parsed(config, text.as_deref(), ports.clock.wall())?;
-    routes::tell(config, &routes, &warnings);
+    routes: Routes,
+) -> Result<Gateway, StartError> {
     relying_party.ask_for(api_tokens::audiences(&routes));
     let gateway = Gateway::new(routes, settings::gateway(config), Arc::clone(&ports.clock))?;
     proxies::tell(config, &gateway);
-    Ok((gateway, text))
+    Ok(gateway)
 }

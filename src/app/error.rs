@@ -1,6 +1,6 @@
 //! Why the server does not start, or stops.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize};
+use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 
 use super::{
     preflight::Unmet, session_secret::SessionSecretError, static_client::StaticClientError,
@@ -70,6 +70,14 @@ pub enum StartError {
         /// The mistake.
         error: yaml::Mistakes,
     },
+    /// Both files.
+    #[error("{routes}\n{idps}")]
+    RoutesAndIdps {
+        /// The mistakes of the routes.
+        routes: Box<Self>,
+        /// Those of the issuers.
+        idps: Box<Self>,
+    },
     /// A route takes tokens, and nothing says whose.
     #[error("a route has auth: bearer, but {path} does not exist and this server has no external URL")]
     NoIdps {
@@ -105,6 +113,15 @@ impl StartError {
             _ => true,
         }
     }
+
+    /// The files that files with mistakes name, also with these mistakes.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Routes { error, .. } | Self::Idps { error, .. } => error.files().to_vec(),
+            Self::RoutesAndIdps { routes, idps } => [routes.files(), idps.files()].concat(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Explain for StartError {
@@ -136,6 +153,7 @@ impl Explain for StartError {
             }
             Self::Routes { .. } | Self::RoutesFile(_) => fix!("correct {}", Knob::RoutesFile),
             Self::Idps { .. } | Self::IdpsFile(_) => fix!("correct {}", Knob::IdpsFile),
+            Self::RoutesAndIdps { .. } => fix!("correct {} and {}", Knob::RoutesFile, Knob::IdpsFile),
             Self::NoIdps { .. } => fix!(
                 "list the issuers in {}, or set {}, so that tokens of the login issuer for it are good",
                 Knob::IdpsFile,

@@ -6,12 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{Ports, StartError};
+use super::{Ports, RoutesWarning, StartError, routes};
 use crate::{
     access::{Need, Refused},
     bearer::{self, Around, Bearers, Idps, MAX_FILE_SIZE},
+    clock::Timestamp,
     config::Config,
-    gateway::{Gateway, Routes},
+    gateway::Routes,
     keys::Keys,
     oidc::RelyingParty,
     outbound::Outbound,
@@ -59,6 +60,28 @@ pub(super) fn parsed(config: &Config, text: Option<&str>, routes: &Routes) -> Re
     })
 }
 
+/// Routes and issuers in the texts of their files, with warnings of `now`. An error has the mistakes of both files.
+pub(super) fn with_routes(
+    config: &Config,
+    routes: Option<&str>,
+    idps: Option<&str>,
+    now: Timestamp,
+) -> Result<(Routes, Vec<RoutesWarning>, Idps), StartError> {
+    match routes::parsed(config, routes, now) {
+        Ok((routes, warnings)) => {
+            let idps = parsed(config, idps, &routes)?;
+            Ok((routes, warnings, idps))
+        }
+        Err(error) => Err(match parsed(config, idps, &Routes::default()) {
+            Err(other @ StartError::Idps { .. }) => StartError::RoutesAndIdps {
+                routes: Box::new(error),
+                idps: Box::new(other),
+            },
+            Ok(_) | Err(_) => error,
+        }),
+    }
+}
+
 /// The issuers of the file.
 pub(super) fn read(config: &Config, routes: &Routes) -> Result<Idps, StartError> {
     parsed(config, text(config)?.as_deref(), routes)
@@ -72,18 +95,16 @@ pub(super) fn tell(config: &Config, idps: &Idps) {
     }
 }
 
-/// The checks of tokens that callers bring, and the text of the file.
+/// The checks of tokens that callers bring.
 pub(super) fn open(
     config: &Config,
-    gateway: &Gateway,
+    idps: &Idps,
     login: &RelyingParty,
     outbound: &Outbound,
     keys: &Keys,
     ports: &Ports,
-) -> Result<(Bearers, Option<String>), StartError> {
-    let text = text(config)?;
-    let idps = parsed(config, text.as_deref(), gateway.table().routes())?;
-    tell(config, &idps);
+) -> Bearers {
+    tell(config, idps);
     let ports = bearer::Ports {
         login: login.clone(),
         outbound: outbound.clone(),
@@ -92,7 +113,7 @@ pub(super) fn open(
         clock: Arc::clone(&ports.clock),
         random: Arc::clone(&ports.random),
     };
-    Ok((Bearers::new(&idps, ports), text))
+    Bearers::new(idps, ports)
 }
 
 /// The identifier of this server as a resource: its external origin, without a slash at its end.

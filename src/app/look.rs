@@ -1,7 +1,14 @@
 //! Looks at the settings and files of a start without starting.
 
 use super::{App, RoutesWarning, StartError, idps, routes, settings};
-use crate::{bearer::Idps, config::Config, gateway::Routes, session::CookiePolicy, web::Pages};
+use crate::{
+    bearer::Idps,
+    clock::{Clock as _, SystemClock},
+    config::Config,
+    gateway::Routes,
+    session::CookiePolicy,
+    web::Pages,
+};
 
 // === impl App ===
 
@@ -15,8 +22,9 @@ impl App {
     pub fn check(config: &Config) -> Result<Vec<RoutesWarning>, StartError> {
         settings::login(config)?;
         CookiePolicy::new(settings::cookies(config))?;
-        let (routes, warnings) = routes::read(config)?;
-        idps::read(config, &routes)?;
+        let (routes, idps) = (routes::text(config)?, idps::text(config)?);
+        let now = SystemClock.wall();
+        let (_, warnings, _) = idps::with_routes(config, routes.as_deref(), idps.as_deref(), now)?;
         Pages::new(&settings::pages(config))?;
         Ok(warnings)
     }

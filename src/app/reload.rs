@@ -11,8 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{api_tokens, error::StartError, idps, routes};
 use crate::{
-    clock::SharedClock, config::Config, diagnostic::Explain as _, oidc::RelyingParty,
-    registration::Registration, web::Web,
+    bearer::Idps,
+    clock::{SharedClock, Timestamp},
+    config::Config,
+    diagnostic::Explain as _,
+    gateway::Routes,
+    oidc::RelyingParty,
+    registration::Registration,
+    web::Web,
 };
 
 /// The files are compared this often. A change counts when two looks in a row see the same: a file that is just being
@@ -59,6 +65,25 @@ struct Looks {
     tried: Look,
     /// The last one.
     seen: Look,
+}
+
+// === impl Files ===
+
+impl Files {
+    pub(super) fn read(config: &Config) -> Result<Self, StartError> {
+        Ok(Self {
+            routes: routes::text(config)?,
+            idps: idps::text(config)?,
+        })
+    }
+
+    /// Routes and issuers at a start; logs notes for the operator.
+    pub(super) fn parsed(&self, config: &Config, now: Timestamp) -> Result<(Routes, Idps), StartError> {
+        let (routes, issuers) = (self.routes.as_deref(), self.idps.as_deref());
+        let (routes, warnings, issuers) = idps::with_routes(config, routes, issuers, now)?;
+        routes::tell(config, &routes, &warnings);
+        Ok((routes, issuers))
+    }
 }
 
 // === impl Reload ===
@@ -136,10 +161,7 @@ impl Reload {
         let config = self.config.clone();
         tokio::task::spawn_blocking(move || {
             Ok(Look {
-                texts: Files {
-                    routes: routes::text(&config)?,
-                    idps: idps::text(&config)?,
-                },
+                texts: Files::read(&config)?,
                 named: stamps(&files),
             })
         })
@@ -164,9 +186,7 @@ impl Reload {
             Ok(count) => tracing::info!(routes = count, "the routes were read again"),
             Err(error) => {
                 refuse(&error);
-                if let StartError::Routes { error, .. } | StartError::Idps { error, .. } = &error {
-                    return [self.named(), error.files().to_vec()].concat();
-                }
+                return [self.named(), error.files()].concat();
             }
         }
         self.named()
@@ -174,8 +194,8 @@ impl Reload {
 
     /// The number of routes.
     fn replace(&self, text: &str, issuers: Option<&str>) -> Result<usize, StartError> {
-        let (routes, warnings) = routes::parsed(&self.config, Some(text), self.clock.wall())?;
-        let issuers = idps::parsed(&self.config, issuers, &routes)?;
+        let now = self.clock.wall();
+        let (routes, warnings, issuers) = idps::with_routes(&self.config, Some(text), issuers, now)?;
         routes::tell(&self.config, &routes, &warnings);
         idps::tell(&self.config, &issuers);
         let count = routes.iter().count();

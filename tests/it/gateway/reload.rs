@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, StatusCode};
 
-use crate::support::{Browser, Stack, service};
+use crate::support::{Browser, Logs, Process, Stack, service, told};
 
 /// Many looks.
 const LOOKS: Duration = Duration::from_secs(30);
@@ -115,4 +115,43 @@ async fn a_stream_outlives_a_reload() {
     until(&stack, &ada, "/b/x", StatusCode::NOT_FOUND).await;
     sender.send(Bytes::from_static(b"two")).unwrap();
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "two");
+}
+
+/// Nobody corrects one file, starts again, and reads of the other one.
+#[tokio::test]
+async fn mistakes_of_both_files_are_told_together() {
+    let mut stack = stack().await;
+    let config = stack.folder().join("config");
+    write(
+        &stack,
+        &stack.api.url(),
+        "- { id: b, path: /b/*, target_service: nowhere }",
+    );
+    fs::write(config.join("idps.yaml"), "idps: [{ name: a }]").unwrap();
+    let both = |text: &str| {
+        for (file, mistake) in [("routes.yaml", "nowhere"), ("idps.yaml", "issuer")] {
+            let mut lines = text.lines();
+            assert!(
+                lines.any(|line| line.contains(&format!("{file}:")) && line.contains(mistake)),
+                "{text}"
+            );
+        }
+        assert!(text.contains("correct routes.yaml and idps.yaml"), "{text}");
+    };
+    // While the server runs, in the doctor's look, and at a start.
+    let logs = Logs::capture();
+    stack.advance(LOOKS).await;
+    both(&logs.text());
+    let variables = stack.variables.clone();
+    let ended = Process::start(&stack.folder(), &["check", "--config-only"], &variables);
+    both(&ended.ended().await.output);
+    stack.stop().await.unwrap();
+    both(&told(&stack.app().await.unwrap_err()));
+    // Each alone, too.
+    fs::remove_file(config.join("idps.yaml")).unwrap();
+    let alone = told(&stack.app().await.unwrap_err());
+    assert!(
+        alone.contains("nowhere") && !alone.contains("idps.yaml"),
+        "{alone}"
+    );
 }
