@@ -1,11 +1,12 @@
 //! Measures the CPU time of a request, beside servers that do less.
 //!
 //! `bench` runs the comparison and prints the table; `bench bare` and `bench proxy` are the servers that it starts for it.
-//! `bench sessions` measures what many sessions on disk cost, `bench replicas` how soon replicas agree, and `bench due` how fast
-//! tokens are renewed. Run it through `scripts/bench`, which builds everything in release mode and installs `wrk`, nginx and Redis.
+//! `bench sessions` measures what many sessions on disk cost, `bench replicas` how soon replicas agree, `bench due` how fast
+//! tokens are renewed, `bench idle` what silent streams cost, and `bench transfer` what long bodies cost. Run it through `scripts/bench`, which builds everything in release mode and installs `wrk`, nginx and Redis.
 
 mod compare;
 mod due;
+mod idle;
 mod idp;
 mod logins;
 mod nginx;
@@ -16,6 +17,8 @@ mod servers;
 mod sessions;
 mod start;
 mod table;
+mod transfer;
+mod upstream;
 mod wrk;
 
 use std::{process::ExitCode, time::Duration};
@@ -73,6 +76,39 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// The memory of an idle stream of events, of an idle WebSocket, and of an open page.
+    Idle {
+        /// How many of each; fewer if the limit of open files is low.
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
+    },
+    /// What a long body costs in either direction, beside nginx.
+    Transfer {
+        /// How long, in MiB.
+        #[arg(long, default_value_t = 1_024)]
+        mebibytes: u64,
+        /// How often each case is measured; the cases take turns.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// An upstream of streams that are mostly silent, of WebSockets, and of long bodies.
+    Upstream {
+        /// Where to listen.
+        port: u16,
+    },
+    /// Takes or sends one long body.
+    Body {
+        /// Where the server listens.
+        port: u16,
+        /// As many bytes.
+        length: u64,
+        /// Sends them.
+        #[arg(long)]
+        upload: bool,
+        /// Further fields of the request.
+        #[arg(long)]
+        field: Vec<String>,
+    },
     /// A provider that only renews tokens.
     Stub {
         /// Where to listen.
@@ -107,6 +143,15 @@ fn main() -> ExitCode {
         Some(Command::Sessions { count }) => servers::run(sessions::run(count)),
         Some(Command::Replicas { count }) => servers::run(replicas::run(count)),
         Some(Command::Due { count, only }) => servers::run(due::run(count, &only)),
+        Some(Command::Idle { count }) => servers::run(idle::run(count)),
+        Some(Command::Transfer { mebibytes, rounds }) => servers::run(transfer::run(mebibytes << 20, rounds)),
+        Some(Command::Upstream { port }) => servers::run(upstream::serve(port)),
+        Some(Command::Body {
+            port,
+            length,
+            upload,
+            field,
+        }) => transfer::body(port, length, upload, &field),
         Some(Command::Stub { port, millis }) => servers::run(due::stub(port, Duration::from_millis(millis))),
         Some(Command::Renew { provider, count }) => servers::run(due::renew(provider, count)),
         Some(Command::Sign) => due::sign(),

@@ -37,6 +37,22 @@ pub(super) async fn proxy(folder: &Path, upstream: u16) -> Result<Server> {
     start(folder, "proxy", MEASURED_CORE, location, &pool).await
 }
 
+/// Proxies bodies as they come.
+pub(super) async fn streaming_proxy(folder: &Path, upstream: u16) -> Result<Server> {
+    let location = "client_max_body_size 0; location / { proxy_pass http://upstream; proxy_http_version 1.1; \
+                    proxy_set_header Connection \"\"; proxy_buffering off; proxy_request_buffering off; }";
+    let pool = format!("upstream upstream {{ server 127.0.0.1:{upstream}; keepalive 128; }}");
+    start(folder, "streaming", MEASURED_CORE, location, &pool).await
+}
+
+/// Proxies bodies as it does by default: through buffers, and through files if they are long.
+pub(super) async fn buffering_proxy(folder: &Path, upstream: u16) -> Result<Server> {
+    let location = "client_max_body_size 0; location / { proxy_pass http://upstream; proxy_http_version 1.1; \
+                    proxy_set_header Connection \"\"; }";
+    let pool = format!("upstream upstream {{ server 127.0.0.1:{upstream}; keepalive 128; }}");
+    start(folder, "buffering", MEASURED_CORE, location, &pool).await
+}
+
 async fn start(folder: &Path, name: &str, core: usize, location: &str, pool: &str) -> Result<Server> {
     let port = free_port()?;
     let folder = folder.join(format!("nginx-{name}"));

@@ -85,10 +85,22 @@ impl Bff {
         provider: &Provider,
         upstream: u16,
     ) -> Result<Self> {
+        Self::start_with(setup, folder, provider, &routes(setup.routes, upstream), &[]).await
+    }
+
+    /// The same with this `routes.yaml`, and with further settings.
+    pub(super) async fn start_with(
+        setup: Setup,
+        folder: &Path,
+        provider: &Provider,
+        routes: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("routes.yaml"), routes(setup.routes, upstream))?;
+        fs::write(folder.join("routes.yaml"), routes)?;
         let port = free_port()?;
-        let command = command(setup, folder, provider, port)?;
+        let mut command = command(setup, folder, provider, port)?;
+        command.envs(settings.iter().copied());
         let server = Server::start(command, MEASURED_CORE, port).await?;
         let bff = Self {
             server,
@@ -149,6 +161,15 @@ impl Bff {
             .into_iter()
             .find(|cookie| cookie.starts_with("__Host-Http-bff_session="));
         session.ok_or_else(|| "the login gave no session".into())
+    }
+
+    /// The CSRF token of a session, as a page reads it.
+    pub(super) async fn csrf_token(&self, session: &str) -> Result<String> {
+        let answer = self.http.get(self.url("/auth/session"));
+        let answer = answer.header(header::COOKIE, session).send().await?;
+        let session: serde_json::Value = serde_json::from_str(&answer.text().await?)?;
+        let token = session.get("csrf_token").and_then(serde_json::Value::as_str);
+        token.map(str::to_owned).ok_or_else(|| "no CSRF token".into())
     }
 
     async fn ready(&self) -> Result<()> {
