@@ -140,7 +140,12 @@ async fn mistakes_of_both_files_are_told_together() {
     };
     // While the server runs, in the doctor's look, and at a start.
     let logs = Logs::capture();
-    stack.advance(LOOKS).await;
+    for _ in 0..120 {
+        stack.advance(Duration::from_secs(1)).await;
+        if logs.count("correct routes.yaml and idps.yaml") > 0 {
+            break;
+        }
+    }
     both(&logs.text());
     let variables = stack.variables.clone();
     let ended = Process::start(&stack.folder(), &["check", "--config-only"], &variables);
