@@ -48,6 +48,9 @@ pub struct Options {
     pub audience: String,
     /// Other APIs for which tokens can be asked, by their `aud` (RFC 8693, RFC 8707).
     pub resources: Vec<String>,
+    /// `aud` of the access tokens that any client with the grant may exchange, also those of other clients: the APIs that such
+    /// clients are. Without it, a client exchanges its own tokens only.
+    pub exchanged_audiences: Vec<String>,
 }
 
 /// `dcr_config.yaml`.
@@ -176,6 +179,7 @@ impl Options {
             id_token_lifetime: Duration::from_mins(5),
             audience: "sample-api".to_owned(),
             resources: Vec::new(),
+            exchanged_audiences: Vec::new(),
         }
     }
 

@@ -85,6 +85,7 @@ pub(crate) struct Provider {
     secure: bool,
     audience: String,
     resources: Vec<String>,
+    exchanged_audiences: Vec<String>,
     admin_token: Secret,
     clock: Clock,
     dcr: Mutex<DcrConfig>,
@@ -133,6 +134,7 @@ impl Provider {
             issuer: options.issuer,
             audience: options.audience,
             resources: options.resources,
+            exchanged_audiences: options.exchanged_audiences,
             admin_token: options.admin_token,
             key_source: KeySource::new(Arc::clone(&options.clock))?,
             sender: Sender::new()?,
@@ -171,6 +173,11 @@ impl Provider {
     }
 
     /// The other APIs for which tokens can be asked.
+    /// Whether any client may exchange tokens for `audience`.
+    pub(crate) fn is_exchanged(&self, audience: &str) -> bool {
+        self.exchanged_audiences.iter().any(|known| known == audience)
+    }
+
     pub(crate) fn resources(&self) -> &[String] {
         &self.resources
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{params::Params, token::TokenError, userinfo::live_access_token};
-use crate::{client::Client, keys::KeyRing, provider::Provider, random};
+use crate::{client::Client, jws::Unverified, keys::KeyRing, provider::Provider, random};
 
 pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
@@ -59,8 +59,7 @@ pub(super) fn exchange(provider: &Provider, client: &Client, params: &Params) ->
         .get("subject_token")
         .ok_or(TokenError::Missing("subject_token"))?;
     let subject = live_access_token(provider, subject)
-        .filter(|subject| subject.claim_str("client_id") == Some(client.client_id.as_str()))
-        .filter(|subject| subject.claim_str("aud") == Some(provider.audience()))
+        .filter(|subject| may_exchange(provider, client, subject))
         .ok_or(TokenError::Exchange(
             "the subject token is not a live one of this client",
         ))?;
@@ -83,6 +82,13 @@ pub(super) fn exchange(provider: &Provider, client: &Client, params: &Params) ->
     let mut answer = signed(provider, client, audience, &scope, &grant, claims)?;
     answer.insert("issued_token_type".to_owned(), json!(ACCESS_TOKEN));
     Ok(answer)
+}
+
+/// Whether `subject` is a token of `client` itself, or one for an API that may exchange the tokens of its callers.
+fn may_exchange(provider: &Provider, client: &Client, subject: &Unverified<'_>) -> bool {
+    let audience = subject.claim_str("aud").unwrap_or_default();
+    let is_own = subject.claim_str("client_id") == Some(client.client_id.as_str());
+    is_own && audience == provider.audience() || provider.is_exchanged(audience)
 }
 
 /// The one value of a parameter that may repeat: an access token is for one API here.

@@ -120,6 +120,45 @@ async fn an_exchange_wants_a_live_token_of_the_client() {
 }
 
 #[tokio::test]
+async fn tokens_for_some_apis_are_exchanged_for_any_client() {
+    let harness = Harness::start_with(|options| {
+        options.resources = vec![ORDERS.to_owned()];
+        options.exchanged_audiences = vec!["gateway".to_owned()];
+    })
+    .await;
+    let client = harness.client().await;
+    let change = |client: &mut Value| client["grant_types"] = json!(["authorization_code", EXCHANGE]);
+    harness.control.mutate_client(&client.id, change).unwrap();
+    let now = harness.now();
+    let issued = |audience: &str, jti: &str| {
+        let claims = json!({
+            "iss": harness.issuer, "aud": audience, "sub": "batch", "client_id": "batch", "jti": jti,
+            "iat": now, "exp": now + 60, "scope": "orders.read",
+        });
+        harness.control.issue(claims.as_object().unwrap()).unwrap()
+    };
+    let ask = async |subject: &str| {
+        let pairs = [
+            ("grant_type", EXCHANGE),
+            ("subject_token", subject),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("audience", ORDERS),
+        ];
+        harness.post_as(&client, "/token", &pairs).await
+    };
+    let exchanged = claims(&ask(&issued("gateway", "1")).await.json());
+    assert_eq!(
+        (&exchanged["aud"], &exchanged["sub"], &exchanged["act"]["sub"]),
+        (&json!(ORDERS), &json!("batch"), &json!(client.id))
+    );
+    for other in ["sample-api", ORDERS] {
+        ask(&issued(other, "2"))
+            .await
+            .assert_error(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
 async fn a_refresh_token_is_for_the_resources_of_its_login() {
     let (harness, client) = start().await;
     let refresh = async |token: &str, resource: &str| {
