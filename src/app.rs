@@ -193,6 +193,7 @@ impl App {
             login_rate: config.login.rate,
             gateway,
             bearers,
+            provider_alias: config.provider.alias.clone(),
             resource: idps::resource(&config),
             cookies: CookiePolicy::new(settings::cookies(&config))?,
             sealer,

@@ -94,6 +94,8 @@ pub struct Services {
     pub gateway: Gateway,
     /// The checks of tokens that callers bring.
     pub bearers: Bearers,
+    /// The provider in the names of people if no entry of `idps.yaml` is for their issuer.
+    pub provider_alias: String,
     /// The identifier of this server as a resource (RFC 9728): `BFF_BASE_URL`.
     pub resource: Option<String>,
     /// Names and attributes of our cookies.

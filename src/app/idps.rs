@@ -42,7 +42,12 @@ pub(super) fn text(config: &Config) -> Result<Option<String>, StartError> {
 pub(super) fn parsed(config: &Config, text: Option<&str>, routes: &Routes) -> Result<Idps, StartError> {
     let issuer = config.provider.issuer.as_str();
     let Some(text) = text else {
-        let idps = Idps::of_logins(issuer, resource(config));
+        let audience = config.provider.callers_audience.clone();
+        let idps = Idps::of_logins(
+            issuer,
+            audience.or_else(|| resource(config)),
+            &config.provider.alias,
+        );
         if idps.is_empty() && routes.has_bearers() {
             return Err(StartError::NoIdps { path: file(config) });
         }

@@ -112,12 +112,12 @@ impl Idps {
         read::read(yaml, around)
     }
 
-    /// Without a file: the issuer of the logins, for tokens that name `audience`.
+    /// Without a file: the issuer of the logins, for tokens that name `audience`. Its people have names with `provider`.
     #[must_use]
-    pub fn of_logins(issuer: &str, audience: Option<String>) -> Self {
+    pub fn of_logins(issuer: &str, audience: Option<String>, provider: &str) -> Self {
         let idp = |audience| Idp {
             name: "login".to_owned(),
-            provider: "oidc".to_owned(),
+            provider: provider.to_owned(),
             issuer: issuer.to_owned(),
             audiences: vec![audience],
             jwks_url: None,

@@ -46,7 +46,7 @@ fn examples_in_documents_are_read() {
 }
 
 fn bearer(expires_at: u64) -> Arc<Bearer> {
-    let idps = Idps::of_logins("https://idp.example", Some("ours".to_owned()));
+    let idps = Idps::of_logins("https://idp.example", Some("ours".to_owned()), "oidc");
     let claims = json!({"active": true, "aud": "ours", "sub": "a", "exp": expires_at});
     let claims = claims.as_object().unwrap().clone();
     let idp = idps.iter().next().unwrap();

@@ -228,6 +228,8 @@ pub const VARIABLES: &[Variable] = &[
     public(G::Provider, "IDP_CA_FILE", K::Path, "system roots", "PEM file with further CA certificates for the IdP, or with its own self-signed certificate"),
     public(G::Provider, "OIDC_SCOPES", K::List, "`openid profile email offline_access`", "scopes requested at login and registration"),
     public(G::Provider, "OIDC_PROMPT", K::Text, "`auto`", "`prompt` for logins that name none. `auto` sends none, and `consent` after a login with `offline_access` has brought no refresh token (stored in `BFF_STATE_DIR`); set but empty: never sent"),
+    public(G::Provider, "OIDC_PROVIDER_ALIAS", K::Text, "`oidc`", "the IdP in the names of people over all IdPs, `auth:account:ALIAS:SUB` (`user.arn` of the session answer, `X-Original-User`); `provider` of an entry of `idps.yaml` for the IdP of the logins wins"),
+    public(G::Provider, "AUTH_AUDIENCE", K::Text, "`BFF_BASE_URL`", "`aud` of the access tokens that callers bring to routes with `auth: bearer`, if there is no `idps.yaml`"),
     public(G::Provider, "OIDC_EMAIL_TRUSTED", K::Switch, "`false`", "an e-mail address without `email_verified` counts as verified, for IdPs that never send it; an address with `email_verified: false` never does"),
     public(G::Provider, "OIDC_TRUSTED_AUDIENCES", K::List, "none", "audiences that an ID token may list beside this client, for IdPs that always list several; `azp` has to name this client then"),
     // Network

@@ -44,6 +44,10 @@ pub struct ProviderSettings {
     pub scopes: Vec<String>,
     /// The `prompt` that is sent unless the login names one.
     pub prompt: PromptSetting,
+    /// The audience of tokens that callers bring, without `idps.yaml` (`AUTH_AUDIENCE`).
+    pub callers_audience: Option<String>,
+    /// The middle of the names of people over all providers (`OIDC_PROVIDER_ALIAS`).
+    pub alias: String,
     /// An e-mail address counts as verified if the provider does not say (`OIDC_EMAIL_TRUSTED`).
     pub email_trusted: bool,
 }
@@ -118,6 +122,10 @@ pub(super) fn read(reader: &mut Reader) -> ProviderSettings {
         trusted_audiences: trusted_audiences.unwrap_or_default(),
         scopes,
         prompt,
+        callers_audience: reader.parsed("AUTH_AUDIENCE", |text| parse::visible(text, 512)),
+        alias: reader
+            .parsed("OIDC_PROVIDER_ALIAS", |text| parse::line(text, 64))
+            .unwrap_or_else(|| "oidc".to_owned()),
         email_trusted: reader.switch("OIDC_EMAIL_TRUSTED", false),
     }
 }

@@ -19,9 +19,6 @@ const X_AUTH_TIME: HeaderName = HeaderName::from_static("x-auth-time");
 
 const X_ORIGINAL_USER: HeaderName = HeaderName::from_static("x-original-user");
 
-/// The provider in the names of people if no entry of `idps.yaml` is for their issuer.
-const PROVIDER: &str = "oidc";
-
 /// Longer values are left out, in bytes after encoding.
 const MAX_VALUE_LENGTH: usize = 1024;
 
@@ -48,10 +45,16 @@ pub(super) fn of(web: &Web, caller: &Caller) -> HeaderMap {
 pub(super) fn of_session(web: &Web, caller: &Caller) -> HeaderMap {
     let session = &caller.stored.session;
     let mut headers = HeaderMap::clone(session.identity.get_or_init(|| of(web, caller)));
-    let provider = web.bearers.provider_of(&session.issuer);
-    let provider = provider.as_deref().unwrap_or(PROVIDER);
-    set_name(&mut headers, &account_arn(provider, &session.subject));
+    set_name(&mut headers, &name_of(web, caller));
     headers
+}
+
+/// The name of the person of a session over all providers.
+pub(super) fn name_of(web: &Web, caller: &Caller) -> String {
+    let session = &caller.stored.session;
+    let provider = web.bearers.provider_of(&session.issuer);
+    let provider = provider.as_deref().unwrap_or(&web.provider_alias);
+    account_arn(provider, &session.subject)
 }
 
 /// The facts about a caller with a token of its own: the subject and the name of its token.

@@ -83,11 +83,10 @@ fn web(folder: &TempDir) -> Web {
         Arc::clone(&random),
         &Tally::default(),
     );
-    let issuer = "http://idp.localhost";
     let outbound = Outbound::new(&outbound::Options::default(), Arc::clone(&clock)).unwrap();
     let relying_party = RelyingParty::new(
         oidc::Options::new(ProviderOptions {
-            issuer: issuer.to_owned(),
+            issuer: "http://idp.localhost".to_owned(),
             base_url: None,
             public_base: None,
             overrides: oidc::EndpointOverrides::default(),
@@ -140,6 +139,7 @@ fn web(folder: &TempDir) -> Web {
         limits: Limiter::new(None, sealer.clone(), Arc::clone(&clock)),
         login_rate: None,
         gateway,
+        provider_alias: "oidc".to_owned(),
         resource: None,
         cookies: CookiePolicy::new(CookieOptions::default()).unwrap(),
         sealer,

@@ -5,6 +5,8 @@ export interface User {
   /** Present only if the provider has verified it. */
   email?: string;
   email_verified?: boolean;
+  /** The name of the person over all providers: `auth:account:PROVIDER:SUB`. */
+  arn?: string;
   [claim: string]: unknown;
 }
 

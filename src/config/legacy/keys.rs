@@ -16,10 +16,7 @@ pub(in crate::config) const KEYS: &[Legacy] = &[
     key("auth.client_secret", Means("AUTH_CLIENT_SECRET")),
     key("auth.client_secret_file", Means("AUTH_CLIENT_SECRET")),
     key("auth.oauth_scopes", Means("OIDC_SCOPES")),
-    key(
-        "auth.audience",
-        NotBuilt("routes for callers with a bearer token"),
-    ),
+    key("auth.audience", Means("AUTH_AUDIENCE")),
     key("cors.allow_origins", AddsTo(&["CORS__ALLOW_ORIGINS"])),
     key("cors.dev_origins", AddsTo(&["CORS__ALLOW_ORIGINS"])),
     key("cors.allow_credentials", CORS),

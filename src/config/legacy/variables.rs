@@ -102,15 +102,6 @@ pub(in crate::config) const VARIABLES: &[Legacy] = &[
     ),
     legacy("ALLOWED_STREAM_ORIGINS", AddsTo(&["CORS__ALLOW_ORIGINS"])),
     legacy("CORS_ALLOW_ORIGINS", AddsTo(&["CORS__ALLOW_ORIGINS"])),
-    // Bearer tokens and token policies
-    legacy(
-        "AUTH_AUDIENCE",
-        NotBuilt("routes for callers with a bearer token"),
-    ),
-    legacy(
-        "OIDC_PROVIDER_ALIAS",
-        NotBuilt("routes for callers with a bearer token"),
-    ),
     // FAPI
     legacy("MTLS_CERT", NotBuilt("TLS client authentication, RFC 8705")),
     legacy("MTLS_KEY", NotBuilt("TLS client authentication, RFC 8705")),

@@ -124,7 +124,7 @@ fn schema_and_reader_refuse_the_same_files() {
         "bff_config_dir: /x\n",
         "oidc_scopes: { a: b }\n",
         "service_audiences: { orders: { x: y } }\n",
-        "auth: { audience: x }\n",
+        "pdp: { base_url: x }\n",
         "auth: { isuer: x }\n",
     ] {
         assert!(load(settings).is_err(), "the reader takes {settings}");

@@ -148,6 +148,21 @@ pub(super) const MISTAKES: &[Mistake<'_>] = &[
         "capital letters",
     ),
     (
+        &[(
+            "OIDC_PROVIDER_ALIAS",
+            "a name of more than sixty-four characters, which is too long for the names of people",
+        )],
+        "OIDC_PROVIDER_ALIAS",
+        "64 characters",
+        "one short line",
+    ),
+    (
+        &[("AUTH_AUDIENCE", "https://a.example https://b.example")],
+        "AUTH_AUDIENCE",
+        "holds spaces",
+        "letters, digits",
+    ),
+    (
         &[("DCR_REDIRECT_URIS", "- https://a.example/auth/callback")],
         "DCR_REDIRECT_URIS",
         "before its entries",

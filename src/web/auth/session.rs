@@ -6,12 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
 use super::super::{
     Web,
     envelope::Envelope,
+    identity,
     problem::{Code, Problem},
     query::Parameters,
 };
@@ -28,9 +29,15 @@ struct Answer<'a> {
     session: Option<Details<'a>>,
 }
 
+/// The claims about the person, and `arn`, the name of the person over all providers. A claim of that name is left out.
+struct User<'a> {
+    claims: &'a Map<String, Value>,
+    arn: String,
+}
+
 #[derive(Serialize)]
 struct Details<'a> {
-    user: &'a Map<String, Value>,
+    user: User<'a>,
     expires_at: String,
     token_expires_at: String,
     refreshed_at: String,
@@ -38,6 +45,18 @@ struct Details<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'a str>,
     csrf_token: String,
+}
+
+impl Serialize for User<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let claims = self.claims.iter().filter(|(name, _)| *name != "arn");
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in claims {
+            map.serialize_entry(name, value)?;
+        }
+        map.serialize_entry("arn", &self.arn)?;
+        map.end()
+    }
 }
 
 /// Tells the application about the session; counts as use unless `touch=false`.
@@ -62,7 +81,10 @@ pub(in super::super) async fn handle(State(web): State<Web>, request: Parts) -> 
         caller.stored.last_seen
     };
     let details = Details {
-        user: &session.user,
+        user: User {
+            claims: &session.user,
+            arn: identity::name_of(&web, &caller),
+        },
         expires_at: web.rfc3339(web.sessions.lifespan().end_of(session, last_seen)),
         token_expires_at: web.rfc3339(session.tokens.access_expires_at),
         refreshed_at: web.rfc3339(session.tokens.access_obtained_at),

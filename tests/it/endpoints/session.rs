@@ -61,6 +61,56 @@ async fn the_application_learns_who_it_is_and_how_long_and_no_token() {
     assert!(stack.api.calls().is_empty());
 }
 
+/// Pages put it into the `subject` of questions to a policy decision point.
+#[tokio::test]
+async fn a_person_has_one_name_over_all_providers() {
+    let routes = r#"
+services:
+  api: { base_url: "{api}", identity_headers: true }
+routes:
+  - { id: api, path: "/api/*", target_service: api, preserve_path: true }
+"#;
+    let entry = |provider: &str, issuer: &str| {
+        format!(
+            "idps: [{{ name: a, {provider}issuer: \"{issuer}\", audience: x, jwks_url: 'https://idp.example/k' }}]"
+        )
+    };
+    let (ours, other) = ("{issuer}", "https://idp.example");
+    for (alias, idps, expected) in [
+        ("", None, "oidc"),
+        ("corp idp", None, "corp%20idp"),
+        ("corp", Some(entry("", other)), "corp"),
+        ("corp", Some(entry("", ours)), "a"),
+        ("corp", Some(entry("provider: main, ", ours)), "main"),
+        ("", Some(entry("", other)), "oidc"),
+    ] {
+        let mut builder = Stack::builder().routes(routes).set("OIDC_PROVIDER_ALIAS", alias);
+        if let Some(idps) = &idps {
+            builder = builder.idps(idps);
+        }
+        let stack = builder.start().await;
+        let ada = stack.browser();
+        ada.log_in().await;
+        let name = format!("auth:account:{expected}:u-ada");
+        assert_eq!(ada.session().await["user"]["arn"], json!(name), "{idps:?}");
+        assert_eq!(ada.get("/api/x").await.status, StatusCode::OK);
+        assert_eq!(stack.api.last().header("x-original-user"), Some(name.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_the_idp_is_never_that_name() {
+    let stack = Stack::start().await;
+    stack
+        .idp
+        .on_userinfo(|claims| claims["arn"] = json!("auth:account:oidc:root"));
+    let ada = stack.browser();
+    ada.log_in().await;
+    let reply = ada.get("/auth/session").await;
+    assert_eq!(reply.body.matches("\"arn\"").count(), 1, "{}", reply.body);
+    assert_eq!(reply.json()["user"]["arn"], "auth:account:oidc:u-ada");
+}
+
 #[tokio::test]
 async fn asking_extends_the_session_unless_it_says_not_to() {
     let stack = Stack::start().await;

@@ -115,6 +115,17 @@ async fn a_good_token_goes_to_the_service_unchanged() {
     }
 }
 
+/// Without `idps.yaml`.
+#[tokio::test]
+async fn a_setting_names_the_audience_of_the_login_issuer() {
+    let builder = Stack::builder().routes(ROUTES);
+    let stack = builder.set("AUTH_AUDIENCE", "orders").start().await;
+    let reply = get(&stack, "/m2m/x", &token(&stack, "orders", &[])).await;
+    assert_eq!(reply.status, StatusCode::OK, "{}", reply.body);
+    let reply = get(&stack, "/m2m/x", &token(&stack, &resource(&stack), &[])).await;
+    is_refused(&reply, "another audience");
+}
+
 #[tokio::test]
 async fn a_call_without_a_token_is_told_whom_to_ask() {
     let stack = stack().await;

@@ -14,7 +14,6 @@ const ROUTES: &str = include_str!("original/routes.yaml");
 const LATER: &[(&str, Issue)] = &[
     ("TELEMETRY_ENABLED=true", Issue::Diagnostics),
     ("OTLP_ENDPOINT=http://otel:4317", Issue::Diagnostics),
-    ("AUTH_AUDIENCE=https://bff.apps.example", Issue::Gateway),
     ("MS_BFF_DPOP_ENABLED=true", Issue::Fapi),
     ("MS_BFF_JARM_MODE=jwt", Issue::Fapi),
     ("MS_BFF_AUTHZ_ENABLED=true", Issue::Decisions),
@@ -35,7 +34,6 @@ const LATER_ENDPOINTS: &[(&str, Issue)] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Issue {
     Diagnostics = 11,
-    Gateway = 12,
     Metrics = 13,
     Fapi = 14,
     Decisions = 15,
