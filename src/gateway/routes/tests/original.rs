@@ -2,39 +2,7 @@
 
 use super::*;
 
-const EXAMPLE: &str = r#"
-services:
-  orders:
-    base_url: https://orders.internal:8443/v2
-    timeout: { connect: 2s, first_byte: 10s, idle: 60s, total: 30s }
-    token_audience: https://orders.example
-    scopes: [orders.read, orders.write]
-    tls_verify: /app/config/ca/internal.pem
-    client_cert_path: /run/secrets/bff-tls.crt
-    client_key_path: /run/secrets/bff-tls.key
-    breaker: { threshold: 5, reset: 60s }
-    max_body: 10MiB
-    identity_headers: true
-  pdp: { base_url: "${PDP_BASE_URL:-http://pdp:8001}" }
-routes:
-  - { id: order-feed, path: /api/orders/feed, target_service: orders, methods: [GET], streaming: true, authz: pdp, authz_map: { GET: { resource: order_feed, action: read } } }
-  - { id: order-machines, path: "/m2m/orders/*", target_service: orders, upstream_path: "/orders/{path}", methods: [GET, POST], auth: bearer }
-  - { id: pdp-evaluation, path: /access/v1/evaluation, target_service: pdp, methods: [POST, OPTIONS], preserve_path: true }
-  - id: order-one
-    description: one order; the PDP sees its id
-    path: /api/orders/{order_id}
-    target_service: orders
-    upstream_path: /orders/{order_id}
-    methods: [GET, PATCH]
-    auth: session
-    required_scopes: [orders.read]
-    rate_limit: { per_session: 20/s }
-    authz: pdp
-    authz_map:
-      GET: { resource: order, action: read, id_from: "{order_id}" }
-      PATCH: { resource: order, action: update, id_from: "{order_id}", props: { state: "$.state", channel: web } }
-    token_policy: { mode: on_behalf_of, service: orders, audience: https://orders.example, scopes: [orders.write], cache_ttl: 300 }
-"#;
+const EXAMPLE: &str = include_str!("../../../../tests/it/start/documented/routes.yaml");
 
 /// Each with the beginning of its message; this list shrinks as keys are built.
 const NOT_BUILT: &[&str] = &[
