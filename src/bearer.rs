@@ -6,13 +6,22 @@
 
 mod cache;
 mod checks;
+mod discovery;
+mod exchange;
 mod idps;
 mod issuer;
 mod read;
 mod schema;
 mod subject;
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::RwLock;
 
@@ -34,7 +43,8 @@ use crate::{
 
 pub use self::{
     checks::BadToken,
-    idps::{Around, Idp, Idps, MAX_FILE_SIZE},
+    exchange::Exchanger,
+    idps::{Around, ExchangeAt, Idp, Idps, MAX_FILE_SIZE},
     schema::schema,
     subject::{Bearer, account_arn},
 };
@@ -49,6 +59,8 @@ struct Shared {
     ports: Ports,
     /// Replaced as a whole.
     table: RwLock<Arc<Table>>,
+    /// How often the issuers were read.
+    readings: AtomicU64,
 }
 
 /// The means of the checks.
@@ -77,6 +89,15 @@ struct Table {
     cache: Cache,
 }
 
+/// A good token.
+#[derive(Clone, Debug)]
+pub struct Good {
+    /// Who brings it.
+    pub bearer: Arc<Bearer>,
+    /// Exchanges it at its issuer.
+    pub exchanger: Exchanger,
+}
+
 /// Why a token opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -94,15 +115,21 @@ impl Bearers {
     /// The checks for the issuers of `idps`.
     #[must_use]
     pub fn new(idps: &Idps, ports: Ports) -> Self {
-        let table = RwLock::new(Arc::new(Table::new(idps, &ports)));
+        let table = RwLock::new(Arc::new(Table::new(idps, 0, &ports)));
+        let readings = AtomicU64::new(1);
         Self {
-            shared: Arc::new(Shared { ports, table }),
+            shared: Arc::new(Shared {
+                ports,
+                table,
+                readings,
+            }),
         }
     }
 
     /// Replaces the issuers. What was known about tokens is forgotten.
     pub fn replace(&self, idps: &Idps) {
-        let table = Arc::new(Table::new(idps, &self.shared.ports));
+        let reading = self.shared.readings.fetch_add(1, Ordering::Relaxed);
+        let table = Arc::new(Table::new(idps, reading, &self.shared.ports));
         *self.shared.table.write() = table;
     }
 
@@ -135,12 +162,20 @@ impl Bearers {
         Some(idp.provider.clone())
     }
 
+    /// Whether the client of the logins exchanges tokens that callers bring.
+    #[must_use]
+    pub fn exchange_as_login_client(&self) -> bool {
+        let table = self.table();
+        let mut idps = table.issuers.iter().map(Issuer::idp);
+        idps.any(Idp::exchanges_as_login_client)
+    }
+
     /// The bearer of `token`, if the token is good.
     ///
     /// # Errors
     ///
     /// [`Refusal`].
-    pub async fn check(&self, token: &Secret) -> Result<Arc<Bearer>, Refusal> {
+    pub async fn check(&self, token: &Secret) -> Result<Good, Refusal> {
         let table = self.table();
         let now = self.shared.ports.clock.now();
         if let Some(known) = table.cache.get(token, now) {
@@ -161,10 +196,13 @@ impl Bearers {
         };
         match issuer.check(token, claims.is_some(), &self.shared.ports).await {
             Ok(bearer) => {
-                let bearer = Arc::new(bearer);
                 let until = issuer.idp().keep_until(&bearer, claims.is_some(), now);
-                table.cache.keep(token, Arc::clone(&bearer), until);
-                Ok(bearer)
+                let good = Good {
+                    bearer: Arc::new(bearer),
+                    exchanger: issuer.exchanger().clone(),
+                };
+                table.cache.keep(token, good.clone(), until);
+                Ok(good)
             }
             Err(Failure::Bad(bad)) => {
                 tracing::debug!(idp = issuer.idp().name, %bad, "a token was refused");
@@ -203,9 +241,10 @@ impl fmt::Debug for Shared {
 // === impl Table ===
 
 impl Table {
-    fn new(idps: &Idps, ports: &Ports) -> Self {
+    fn new(idps: &Idps, reading: u64, ports: &Ports) -> Self {
+        let issuer = |idp| Issuer::new(idp, reading, ports);
         Self {
-            issuers: idps.iter().map(|idp| Issuer::new(idp, ports)).collect(),
+            issuers: idps.iter().map(issuer).collect(),
             files: idps.files().to_vec(),
             cache: Cache::default(),
         }

@@ -43,7 +43,10 @@ pub use self::{
     error::{Blames, OAuthError},
     id_token::{Expect, IdTokenClaims, IdTokenError, Identity, LoginFacts},
     introspection::IntrospectionError,
-    issuing::{CLIENT_CREDENTIALS, IssueError, Issued, ResourceIndicators, TOKEN_EXCHANGE, Way, is_resource},
+    issuing::{
+        CLIENT_CREDENTIALS, Exchange, IssueError, Issued, ResourceIndicators, TOKEN_EXCHANGE, Way,
+        is_resource,
+    },
     logout_token::{LogoutToken, LogoutTokenError},
     member::MemberError,
     par::PushedRequest,

@@ -7,6 +7,7 @@ mod accept;
 mod after_refusal;
 mod attempt;
 mod backoff;
+mod exchanged;
 mod fate;
 mod flights;
 mod for_api;
@@ -21,15 +22,16 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-pub use self::fate::table as session_fates;
 use self::{
     after_refusal::Forced,
+    exchanged::Exchanged,
     flights::{Flights, Outcome},
     for_api::{ForWhat, Landed},
     measures::Measures,
     revocations::Revocations,
     service_tokens::ServiceTokens,
 };
+pub use self::{exchanged::Brought, fate::table as session_fates};
 use crate::{
     clock::{SharedClock, timeout},
     credential::Credential,
@@ -60,6 +62,8 @@ pub struct Options {
     pub concurrency: usize,
     /// The maximum number of concurrent requests for tokens for single APIs that need no refresh token.
     pub issues: usize,
+    /// The maximum number of concurrent exchanges of tokens that callers bring.
+    pub exchanges: usize,
     /// A request waits this long for a refresh.
     pub wait: Duration,
     /// The interval at which the background loop looks for due tokens.
@@ -90,11 +94,14 @@ struct Inner {
     /// Of tokens of sessions for single APIs.
     issues: Flights<ForWhat, Landed>,
     service_tokens: ServiceTokens,
+    exchanged: Exchanged,
     forced: Forced,
     /// Closed when the server stops: no new task begins then.
     permits: Semaphore,
     /// The same for tokens for single APIs: a slow exchange must not stand in line before refreshes.
     issue_permits: Semaphore,
+    /// The same for exchanges of tokens of callers, whose issuers may be others.
+    exchange_permits: Semaphore,
     /// Over all refreshes of this process.
     breaker: Breaker,
     revocations: Revocations,
@@ -125,6 +132,7 @@ impl Default for Options {
             threshold: Duration::from_mins(5),
             concurrency: 32,
             issues: 8,
+            exchanges: 4,
             wait: Duration::from_secs(10),
             poll: Duration::from_secs(1),
             lease: Duration::from_secs(30),
@@ -153,9 +161,11 @@ impl Tokens {
         let inner = Inner {
             permits: Semaphore::new(options.concurrency),
             issue_permits: Semaphore::new(options.issues),
+            exchange_permits: Semaphore::new(options.exchanges),
             flights: Flights::new(Arc::clone(&clock), measures.joined.clone()),
             issues: Flights::new(Arc::clone(&clock), measures.joined.clone()),
             service_tokens: ServiceTokens::new(Arc::clone(&clock), measures.joined.clone()),
+            exchanged: Exchanged::new(Arc::clone(&clock), measures.joined.clone()),
             measures,
             forced: Forced::default(),
             breaker: Breaker::new(BREAKER),
@@ -208,9 +218,11 @@ impl Tokens {
     pub async fn drain(&self) {
         self.inner.permits.close();
         self.inner.issue_permits.close();
+        self.inner.exchange_permits.close();
         self.inner.flights.drain().await;
         self.inner.issues.drain().await;
         self.inner.service_tokens.drain().await;
+        self.inner.exchanged.drain().await;
         self.inner.revocations.drain().await;
     }
 

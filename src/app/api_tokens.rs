@@ -45,6 +45,8 @@ pub(super) enum Lack {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known<'a> {
     pub(super) metadata: &'a Metadata,
+    /// Whether the client exchanges tokens that callers bring.
+    pub(super) of_callers: bool,
     pub(super) indicators: ResourceIndicators,
     /// The grants of the client, if the IdP names them.
     pub(super) granted: Option<&'a [String]>,
@@ -57,7 +59,7 @@ pub(super) struct Told(Vec<Lack>);
 /// The audiences for which a login asks, because their tokens may come with its refresh token.
 pub(super) fn audiences(routes: &Routes) -> Vec<String> {
     let of_sessions = routes
-        .tokens_for_apis()
+        .tokens_for_apis(false)
         .filter(|policy| policy.mode == Mode::SessionPassthrough);
     let audiences: BTreeSet<&String> = of_sessions
         .filter_map(|policy| policy.target.audience.as_ref())
@@ -65,27 +67,27 @@ pub(super) fn audiences(routes: &Routes) -> Vec<String> {
     audiences.into_iter().cloned().collect()
 }
 
-/// The needs that the client of `routes` has at its registration.
-pub(super) fn needs(config: &Config, routes: &Routes) -> Needs {
+/// The needs that the client of `routes` has at its registration. With `of_callers`, it exchanges tokens that callers bring.
+pub(super) fn needs(config: &Config, routes: &Routes, of_callers: bool) -> Needs {
     Needs {
-        scopes: scopes(config, routes),
-        grants: grants(routes),
+        scopes: scopes(config, routes, of_callers),
+        grants: grants(routes, of_callers),
     }
 }
 
 /// The grants that the client needs beside those of logins and refreshes.
-fn grants(routes: &Routes) -> Vec<&'static str> {
+fn grants(routes: &Routes, of_callers: bool) -> Vec<&'static str> {
     let needed: BTreeSet<&'static str> = routes
-        .tokens_for_apis()
+        .tokens_for_apis(of_callers)
         .map(|policy| grant_of(policy.mode))
         .collect();
     needed.into_iter().collect()
 }
 
 /// The scopes of the client: those of logins, and those of tokens that do not come from a login's grant.
-fn scopes(config: &Config, routes: &Routes) -> Vec<String> {
+fn scopes(config: &Config, routes: &Routes, of_callers: bool) -> Vec<String> {
     let mut scopes = config.provider.scopes.clone();
-    for policy in routes.tokens_for_apis() {
+    for policy in routes.tokens_for_apis(of_callers) {
         for scope in policy
             .target
             .scopes
@@ -110,7 +112,8 @@ const fn grant_of(mode: Mode) -> &'static str {
 /// The tokens of `routes` that the IdP will not issue, as far as it says.
 fn lacks(routes: &Routes, known: &Known<'_>) -> Vec<Lack> {
     let mut lacks: Vec<Lack> = Vec::new();
-    for lack in routes.tokens_for_apis().filter_map(|policy| lack(policy, known)) {
+    let needed = routes.tokens_for_apis(known.of_callers);
+    for lack in needed.filter_map(|policy| lack(policy, known)) {
         if !lacks.contains(&lack) {
             lacks.push(lack);
         }
@@ -123,6 +126,7 @@ fn lack(policy: &TokenPolicy, known: &Known<'_>) -> Option<Lack> {
         metadata,
         indicators,
         granted,
+        ..
     } = *known;
     let (mode, grant, service) = (policy.mode, grant_of(policy.mode), policy.service.clone());
     let is_offered = metadata.offers_grant(grant);

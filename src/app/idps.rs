@@ -40,6 +40,17 @@ pub(super) fn text(config: &Config) -> Result<Option<String>, StartError> {
 
 /// The issuers in the text of the file. Without a file, tokens of the login issuer for this server are good.
 pub(super) fn parsed(config: &Config, text: Option<&str>, routes: &Routes) -> Result<Idps, StartError> {
+    let idps = of_text(config, text, routes)?;
+    match routes.without_exchange() {
+        Some(error) if !idps.exchange() => Err(StartError::Routes {
+            path: routes::file(config),
+            error,
+        }),
+        _ => Ok(idps),
+    }
+}
+
+fn of_text(config: &Config, text: Option<&str>, routes: &Routes) -> Result<Idps, StartError> {
     let issuer = config.provider.issuer.as_str();
     let Some(text) = text else {
         let audience = config.provider.callers_audience.clone();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ports, replicas, routes, settings};
+use super::{Ports, idps, replicas, routes, settings};
 use crate::{config::Config, keys::Keys, outbound::Outbound, registration::Registration, replicas::Replicas};
 
 /// The registration, if it is enabled.
@@ -18,8 +18,9 @@ pub(super) fn registration(
     }
     // A file with mistakes stops the start, and no command registers a client for it.
     let routes = routes::read(config).map(|(routes, _)| routes).unwrap_or_default();
+    let idps = idps::read(config, &routes).unwrap_or_default();
     let registration = Registration::new(
-        settings::registration(config, &routes),
+        settings::registration(config, &routes, &idps),
         outbound.clone(),
         keys.clone(),
         Arc::clone(&ports.clock),

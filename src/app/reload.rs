@@ -151,6 +151,7 @@ impl Reload {
         let granted = granted.and_then(|registration| registration.watch_grants().borrow().clone());
         let known = api_tokens::Known {
             metadata: &metadata,
+            of_callers: self.web.bearers.exchange_as_login_client(),
             indicators: self.config.tokens.resource_indicators,
             granted: granted.as_deref(),
         };
@@ -200,7 +201,7 @@ impl Reload {
         idps::tell(&self.config, &issuers);
         let count = routes.iter().count();
         let audiences = api_tokens::audiences(&routes);
-        let needs = api_tokens::needs(&self.config, &routes);
+        let needs = api_tokens::needs(&self.config, &routes, issuers.exchange_as_login_client());
         self.web.gateway.reload(routes)?;
         self.relying_party.ask_for(audiences);
         if let Some(registration) = &self.registration {

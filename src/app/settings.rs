@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{api_tokens, descriptors::few_files};
 use crate::{
+    bearer::Idps,
     config::{Config, ForwardedHeaders, PromptSetting},
     diagnostic::{Explain as _, Knob},
     gateway::{self, Routes, TokenDefaults},
@@ -181,6 +182,7 @@ pub(super) fn tokens(config: &Config) -> tokens::Options {
         threshold: config.tokens.refresh_threshold,
         concurrency: config.tokens.refresh_concurrency,
         issues: outbound(config).lanes.issue,
+        exchanges: outbound(config).lanes.exchange,
         email_trust: email_trust(config),
         ..tokens::Options::default()
     }
@@ -197,9 +199,9 @@ pub(super) fn token_defaults(config: &Config) -> TokenDefaults {
     }
 }
 
-/// `routes` says for which APIs tokens are needed.
-pub(super) fn registration(config: &Config, routes: &Routes) -> registration::Options {
-    let needs = api_tokens::needs(config, routes);
+/// `routes` and `idps` say for which APIs tokens are needed.
+pub(super) fn registration(config: &Config, routes: &Routes, idps: &Idps) -> registration::Options {
+    let needs = api_tokens::needs(config, routes, idps.exchange_as_login_client());
     let settings = &config.registration;
     registration::Options {
         client_id: settings.client_id.clone(),

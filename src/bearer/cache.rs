@@ -1,11 +1,11 @@
 //! Outcomes of checks, bounded in number and in time.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::sync::Cache as Moka;
 
-use super::{BadToken, Bearer};
+use super::{BadToken, Good};
 use crate::{clock::Timestamp, secret::Secret};
 
 /// At most this many good tokens are kept.
@@ -22,7 +22,7 @@ type Key = [u8; 32];
 
 /// Outcomes of checks.
 pub(super) struct Cache {
-    good: Moka<Key, Kept<Arc<Bearer>>>,
+    good: Moka<Key, Kept<Good>>,
     bad: Moka<Key, Kept<BadToken>>,
 }
 
@@ -36,7 +36,7 @@ struct Kept<T> {
 
 impl Cache {
     /// The outcome of an earlier check, if it still counts.
-    pub(super) fn get(&self, token: &Secret, now: Timestamp) -> Option<Result<Arc<Bearer>, BadToken>> {
+    pub(super) fn get(&self, token: &Secret, now: Timestamp) -> Option<Result<Good, BadToken>> {
         let key = key(token);
         if let Some(good) = self.good.get(&key) {
             if now < good.until {
@@ -48,8 +48,7 @@ impl Cache {
         (now < bad.until).then_some(Err(bad.outcome))
     }
 
-    pub(super) fn keep(&self, token: &Secret, bearer: Arc<Bearer>, until: Timestamp) {
-        let outcome = bearer;
+    pub(super) fn keep(&self, token: &Secret, outcome: Good, until: Timestamp) {
         self.good.insert(key(token), Kept { outcome, until });
     }
 

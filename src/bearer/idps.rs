@@ -10,6 +10,7 @@ use url::Url;
 use super::{Bearer, read};
 use crate::{
     clock::Timestamp,
+    oidc::{EndpointOverrides, ProviderOptions},
     secret::Secret,
     url_policy::HttpPolicy,
     yaml::{Mistake, Mistakes},
@@ -65,7 +66,9 @@ pub struct Idp {
     pub takes_opaque: bool,
     /// Whether access tokens without the type of RFC 9068 are accepted.
     pub accepts_untyped: bool,
-    /// Who asks; this server as the client of the logins without it.
+    /// Where its tokens are exchanged for those of other APIs, if that is allowed.
+    pub exchange: Option<ExchangeAt>,
+    /// Who asks and exchanges; this server as the client of the logins without it.
     pub client: Option<IdpClient>,
     /// Where roles come from.
     pub roles: Vec<Source>,
@@ -73,13 +76,22 @@ pub struct Idp {
     pub permissions: Vec<Source>,
 }
 
-/// The client that asks about tokens.
+/// The client that asks about tokens and exchanges them.
 #[derive(Clone, Debug)]
 pub struct IdpClient {
     /// Its id.
     pub id: String,
     /// Its secret; it proves itself with our keys without one.
     pub secret: Option<Secret>,
+}
+
+/// Where tokens are exchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExchangeAt {
+    /// At the token endpoint of the issuer's metadata.
+    Metadata,
+    /// There (`token_url`).
+    Url(Url),
 }
 
 /// The form of answers about tokens.
@@ -126,6 +138,7 @@ impl Idps {
             answers: Answers::Json,
             takes_opaque: false,
             accepts_untyped: false,
+            exchange: None,
             client: None,
             roles: Source::of_roles(),
             permissions: Source::of_permissions(),
@@ -148,6 +161,18 @@ impl Idps {
         self.entries.is_empty()
     }
 
+    /// Whether tokens of an entry may be exchanged.
+    #[must_use]
+    pub fn exchange(&self) -> bool {
+        self.entries.iter().any(|idp| idp.exchange.is_some())
+    }
+
+    /// Whether the client of the logins exchanges tokens that callers bring.
+    #[must_use]
+    pub fn exchange_as_login_client(&self) -> bool {
+        self.entries.iter().any(Idp::exchanges_as_login_client)
+    }
+
     /// The other files that were read for it: secrets of clients.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
@@ -164,6 +189,34 @@ impl Idps {
 // === impl Idp ===
 
 impl Idp {
+    /// Whether its tokens are exchanged by the client of the logins.
+    pub(super) const fn exchanges_as_login_client(&self) -> bool {
+        self.exchange.is_some() && self.client.is_none()
+    }
+
+    /// The address for exchanges that the entry names.
+    pub(super) const fn token_url(&self) -> Option<&Url> {
+        match &self.exchange {
+            Some(ExchangeAt::Url(url)) => Some(url),
+            Some(ExchangeAt::Metadata) | None => None,
+        }
+    }
+
+    /// How its issuer is reached.
+    pub(super) fn provider_options(&self, allow_http: HttpPolicy) -> ProviderOptions {
+        ProviderOptions {
+            issuer: self.issuer.clone(),
+            base_url: None,
+            public_base: None,
+            overrides: EndpointOverrides {
+                jwks: self.jwks_url.clone(),
+                token: self.token_url().cloned(),
+                ..EndpointOverrides::default()
+            },
+            allow_http,
+        }
+    }
+
     /// Whether the issuer is asked about a token; otherwise its keys decide.
     pub(super) fn asks_about(&self, is_jwt: bool) -> bool {
         self.introspection_url.is_some() && (!is_jwt || self.introspects_all)

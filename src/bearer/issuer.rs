@@ -1,20 +1,19 @@
 //! One entry of `idps.yaml` at work: where its keys come from, and who asks about its tokens.
 
-use std::{fmt, time::Duration};
-
-use parking_lot::Mutex;
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     BadToken, Bearer, Ports, Refusal, checks,
+    discovery::Discovery,
+    exchange::Exchanger,
     idps::{Answers, Idp, IdpClient},
 };
 use crate::{
     clock::{Timestamp, timeout},
     jose::{Algorithm, Audience, Policy, Typ},
     oidc::{
-        Client, ClientAuthentication, ClientSlot, DiscoveryError, EndpointOverrides, IntrospectionError,
-        JwksError, JwksOptions, Metadata, NotDiscovered, Options, Provider, ProviderOptions, RelyingParty,
-        SignedError,
+        Client, ClientAuthentication, ClientSlot, DiscoveryError, IntrospectionError, JwksError, JwksOptions,
+        Metadata, NotDiscovered, Options, Provider, ProviderOptions, RelyingParty, SignedError,
     },
     secret::Secret,
     told::Told,
@@ -23,12 +22,6 @@ use crate::{
 /// A caller waits at most this long for the check of its token.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A discovery that failed is not repeated for this long.
-const DISCOVERY_PAUSE: Duration = Duration::from_secs(5);
-
-/// Metadata that are known are read again after this.
-const DISCOVERY_AGAIN: Duration = Duration::from_hours(1);
-
 /// The most different causes that are told as a warning.
 const MAX_TOLD: usize = 20;
 
@@ -36,13 +29,12 @@ const MAX_TOLD: usize = 20;
 pub(super) struct Issuer {
     idp: Idp,
     /// Its metadata and keys.
-    provider: Provider,
-    /// Whether its metadata has to be read, and nobody else reads it.
-    discovers: bool,
-    /// No discovery before this.
-    next_discovery: Mutex<Timestamp>,
+    discovery: Arc<Discovery>,
+    /// Whether the metadata say where its keys are.
+    finds_keys: bool,
     /// Who asks about tokens.
     party: RelyingParty,
+    exchanger: Exchanger,
     told: Told,
 }
 
@@ -64,18 +56,10 @@ pub(super) enum Failure {
 // === impl Issuer ===
 
 impl Issuer {
-    pub(super) fn new(idp: &Idp, ports: &Ports) -> Self {
+    /// `reading` tells the readings of `idps.yaml` apart.
+    pub(super) fn new(idp: &Idp, reading: u64, ports: &Ports) -> Self {
         let is_of_logins = idp.issuer == ports.login.issuer();
-        let options = ProviderOptions {
-            issuer: idp.issuer.clone(),
-            base_url: None,
-            public_base: None,
-            overrides: EndpointOverrides {
-                jwks: idp.jwks_url.clone(),
-                ..EndpointOverrides::default()
-            },
-            allow_http: ports.allow_http,
-        };
+        let options = idp.provider_options(ports.allow_http);
         let shares_provider = is_of_logins && idp.jwks_url.is_none();
         let provider = if shares_provider {
             ports.login.provider().clone()
@@ -91,10 +75,11 @@ impl Issuer {
             Some(client) => party(idp, client, options, ports),
             None => ports.login.clone(),
         };
+        let discovery = Arc::new(Discovery::new(provider, !shares_provider));
         Self {
-            discovers: !shares_provider && idp.jwks_url.is_none(),
-            next_discovery: Mutex::new(Timestamp::EPOCH),
-            provider,
+            finds_keys: idp.jwks_url.is_none(),
+            exchanger: Exchanger::new(idp, reading, &party, &discovery, ports),
+            discovery,
             party,
             told: Told::at_most(MAX_TOLD),
             idp: idp.clone(),
@@ -103,6 +88,10 @@ impl Issuer {
 
     pub(super) const fn idp(&self) -> &Idp {
         &self.idp
+    }
+
+    pub(super) const fn exchanger(&self) -> &Exchanger {
+        &self.exchanger
     }
 
     /// Whether a JWT of `issuer` for `audiences` is for this entry.
@@ -116,7 +105,7 @@ impl Issuer {
         let check = async {
             match &self.idp.introspection_url {
                 Some(url) if self.idp.asks_about(is_jwt) => {
-                    let signer = (self.idp.answers == Answers::Signed).then_some(&self.provider);
+                    let signer = (self.idp.answers == Answers::Signed).then_some(self.discovery.provider());
                     if signer.is_some() {
                         self.find_keys(ports.clock.now()).await?;
                     }
@@ -144,7 +133,12 @@ impl Issuer {
             issuer: &self.idp.issuer,
             audience: Audience::Resource(&self.idp.audiences),
         };
-        match self.provider.verify(token, &policy, ports.clock.now()).await {
+        match self
+            .discovery
+            .provider()
+            .verify(token, &policy, ports.clock.now())
+            .await
+        {
             Ok(verified) => Ok(checks::of_jwt(&self.idp, verified.claims)?),
             Err(SignedError::Keys(error)) => Err(error.into()),
             Err(SignedError::Token(_) | SignedError::UnpublishedKey) => Err(BadToken::Signed.into()),
@@ -153,40 +147,25 @@ impl Issuer {
 
     /// The number of its keys, which are read if they are not known.
     pub(super) async fn reach(&self, ports: &Ports) -> Result<usize, Failure> {
-        self.discover(ports.clock.now()).await?;
-        Ok(self.provider.keys().await?.len())
+        self.find_metadata(ports.clock.now()).await?;
+        Ok(self.discovery.provider().keys().await?.len())
     }
 
     /// Makes sure that the place of the keys is known.
     async fn find_keys(&self, now: Timestamp) -> Result<(), Failure> {
-        self.discover(now).await?;
-        if self.idp.jwks_url.is_none() && self.provider.metadata().is_none() {
+        self.find_metadata(now).await?;
+        if self.finds_keys && self.discovery.provider().metadata().is_none() {
             return Err(JwksError::NotDiscovered(NotDiscovered).into());
         }
         Ok(())
     }
 
-    /// Reads the metadata, if the place of the keys is not known, or from time to time.
-    async fn discover(&self, now: Timestamp) -> Result<(), DiscoveryError> {
-        if !self.discovers {
-            return Ok(());
+    /// Reads the metadata if they say where the keys are.
+    async fn find_metadata(&self, now: Timestamp) -> Result<(), DiscoveryError> {
+        if self.finds_keys {
+            self.discovery.metadata(now).await?;
         }
-        {
-            let mut next = self.next_discovery.lock();
-            if now < *next {
-                return Ok(());
-            }
-            *next = now.saturating_add(DISCOVERY_PAUSE);
-        }
-        match self.provider.discover().await {
-            Ok(_) => {
-                *self.next_discovery.lock() = now.saturating_add(DISCOVERY_AGAIN);
-                Ok(())
-            }
-            // The former ones still count.
-            Err(_) if self.provider.metadata().is_some() => Ok(()),
-            Err(error) => Err(error),
-        }
+        Ok(())
     }
 
     /// Tells the log of a check that was not possible: each cause once as a warning.

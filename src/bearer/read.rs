@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::idps::{Answers, Around, Idp, Idps, MAX_FILE_SIZE, Source};
+use super::idps::{Answers, Around, ExchangeAt, Idp, Idps, MAX_FILE_SIZE, Source};
 use crate::{
     url_policy::HttpPolicy,
     yaml::{self, Aliases, At, Fields, Mistakes, Node, Reader, Value, shown},
@@ -159,7 +159,7 @@ impl Reader<'_> {
             .map(|node| self.audiences(node, &what));
         let jwks_url = self.endpoint(&fields, "jwks_url", around.allow_http);
         let introspection_url = self.endpoint(&fields, "introspection_url", around.allow_http);
-        let _token_url = self.endpoint(&fields, "token_url", around.allow_http);
+        let token_url = self.endpoint(&fields, "token_url", around.allow_http);
         let introspects_all = self.introspects_all(&fields);
         let answers = match self.switch(&fields, "signed_introspection") {
             Some(true) => Answers::Signed,
@@ -167,8 +167,8 @@ impl Reader<'_> {
         };
         let says_opaque = self.switch(&fields, "opaque");
         let accepts_untyped = self.switch(&fields, "accept_untyped").unwrap_or(false);
-        let client = self.client(&fields, issuer.as_deref(), around.login_issuer);
-        self.exchange(&fields);
+        let exchanges = self.exchanges(&fields);
+        let client = self.client(&fields, issuer.as_deref(), around.login_issuer, exchanges);
         for key in ["introspect", "signed_introspection", "opaque"] {
             if let Some(node) = fields.get(key)
                 && fields.get("introspection_url").is_none()
@@ -199,6 +199,7 @@ impl Reader<'_> {
             answers,
             takes_opaque: false,
             accepts_untyped,
+            exchange: exchanges.then(|| token_url.map_or(ExchangeAt::Metadata, ExchangeAt::Url)),
             client,
             roles: roles.unwrap_or_else(Source::of_roles),
             permissions: permissions.unwrap_or_else(Source::of_permissions),
@@ -319,19 +320,21 @@ impl Reader<'_> {
         self.boolean(node, &format!("{key} of {}", fields.what))
     }
 
-    fn exchange(&mut self, fields: &Fields<'_>) {
-        if self.switch(fields, "enable_token_exchange") == Some(true)
-            && let Some(node) = fields.get("enable_token_exchange")
+    fn exchanges(&mut self, fields: &Fields<'_>) -> bool {
+        let exchanges = self.switch(fields, "enable_token_exchange").unwrap_or(false);
+        if let Some(node) = fields.get("token_url")
+            && !exchanges
         {
             self.note(
                 node.at(),
                 format!(
-                    "enable_token_exchange of {} has no effect: the token that a caller brings goes to the service as it is",
+                    "token_url of {} has no effect without enable_token_exchange: true",
                     fields.what
                 ),
-                "nothing has to be changed",
+                "add it, if routes with on_behalf_of take tokens of this issuer",
             );
         }
+        exchanges
     }
 }
 

@@ -95,15 +95,17 @@ fn key(name: &str) -> Value {
             "Whether opaque tokens are of this issuer; true without it if no other entry has introspection_url.",
         ),
         "accept_untyped" => switch("Whether JWTs without typ at+jwt are access tokens, too."),
-        "token_url" => url("Where inbound tokens are exchanged."),
-        "client_id" => {
-            text("The client that asks about tokens; this server as the client of its logins without it.")
-        }
+        "token_url" => url("Where its tokens are exchanged; from its metadata without it."),
+        "client_id" => text(
+            "The client that asks about tokens and exchanges them; this server as the client of its logins without it.",
+        ),
         "client_secret" => {
             text("Its secret, or file:PATH; without one, the keys of this server prove who it is.")
         }
         "client_secret_file" => text("The file of its secret, relative to this file."),
-        "enable_token_exchange" => switch("Whether inbound tokens may be exchanged."),
+        "enable_token_exchange" => {
+            switch("Whether routes with token_policy.mode on_behalf_of may exchange its tokens.")
+        }
         "claims_mapping" => json!({
             "description": "The claims with roles and permissions.",
             "type": "object",

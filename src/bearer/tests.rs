@@ -59,7 +59,11 @@ fn what_is_known_of_a_token_ends_with_it() {
     let at = Timestamp::from_unix_seconds;
     let token = Secret::from("t");
     assert!(cache.get(&token, at(1)).is_none());
-    cache.keep(&token, bearer(10), at(10));
+    let good = Good {
+        bearer: bearer(10),
+        exchanger: Exchanger::switched_off("a"),
+    };
+    cache.keep(&token, good, at(10));
     assert!(cache.get(&token, at(9)).is_some_and(|known| known.is_ok()));
     assert!(cache.get(&Secret::from("T"), at(9)).is_none());
     assert!(cache.get(&token, at(10)).is_none());

@@ -234,10 +234,13 @@ fn described(route: &Route) -> Value {
 /// The token that goes along, without its value.
 fn token(route: &Route) -> String {
     let policy = route.tokens();
+    let is_bearer = route.auth() == Auth::Bearer;
     let which = match policy.mode {
+        _ if policy.is_own_token() && is_bearer => "the access token that the caller brings",
         _ if policy.is_own_token() => "the access token of the session",
         Mode::SessionPassthrough => "a token of the session",
         Mode::ServiceToken => "a token of this server",
+        Mode::OnBehalfOf if is_bearer => "a token that is exchanged for that of the caller",
         Mode::OnBehalfOf => "a token that is exchanged for that of the session",
     };
     let target = &policy.target;
@@ -253,16 +256,16 @@ fn token(route: &Route) -> String {
     match route.auth() {
         Auth::Session => format!("{which}; without a session nothing is sent"),
         Auth::Optional => format!("{which}, if there is one"),
-        Auth::Bearer => "the access token that the caller brings, after its check".to_owned(),
+        Auth::Bearer => format!("{which}, after its check"),
         Auth::None => "no token".to_owned(),
     }
 }
 
 fn described_token(route: &Route) -> Value {
-    if matches!(route.auth(), Auth::None | Auth::Bearer) {
+    let policy = route.tokens();
+    if route.auth() == Auth::None || route.auth() == Auth::Bearer && policy.is_own_token() {
         return Value::Null;
     }
-    let policy = route.tokens();
     json!({
         "mode": policy.mode.word(),
         "audience": policy.target.audience,
@@ -399,6 +402,29 @@ routes:
         );
         let token = json!({ "mode": "service_token", "audience": "urn:bills", "scopes": ["a", "b"] });
         assert_eq!(json["sent"]["token"], token);
+        for (policy, with, mode) in [
+            (
+                "",
+                "the access token that the caller brings, after its check",
+                Value::Null,
+            ),
+            (
+                ", token_policy: { mode: on_behalf_of }",
+                "a token that is exchanged for that of the caller for urn:bills with a b, after its check",
+                json!("on_behalf_of"),
+            ),
+            (
+                ", token_policy: { mode: service_token }",
+                "a token of this server for urn:bills with a b, after its check",
+                json!("service_token"),
+            ),
+        ] {
+            let routes = routes.replace(", token_policy: { mode: service_token }", policy);
+            let routes = routes.replace("path: /bills,", "path: /bills, auth: bearer,");
+            let (text, json) = asked_of(&routes, "GET", "/bills");
+            assert!(text.ends_with(&format!("with     {with}")), "{text}");
+            assert_eq!(json["sent"]["token"]["mode"], mode);
+        }
         assert_eq!(
             asked("POST", "https://admin.example/api/x").1["sent"]["token"],
             Value::Null

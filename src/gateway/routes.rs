@@ -44,7 +44,12 @@ use self::{
     tree::{End, Tree},
 };
 use super::{NormalPath, PathError, files::Private};
-use crate::{credential::TokenPolicy, own_paths, protection::Protection};
+use crate::{
+    credential::{Mode, TokenPolicy},
+    own_paths,
+    protection::Protection,
+    yaml::At,
+};
 
 pub use self::{
     host::same_host,
@@ -98,6 +103,8 @@ pub struct Routes {
     notes: Vec<Mistake>,
     files: Vec<PathBuf>,
     has_hosts: bool,
+    /// The place and id of the first route that exchanges tokens of callers.
+    first_exchange: Option<(At, String)>,
 }
 
 /// The groups of one path.
@@ -234,11 +241,29 @@ impl Routes {
         read::read(yaml, around)
     }
 
-    /// The tokens for single APIs that calls of sessions need: in the order of the routes, some more than once.
-    pub fn tokens_for_apis(&self) -> impl Iterator<Item = &TokenPolicy> {
-        let with_session = self.iter().filter(|route| route.auth() != Auth::None);
-        let policies = with_session.map(Route::tokens);
-        policies.filter(|policy| !policy.is_own_token())
+    /// The tokens for single APIs that the IdP of the logins issues: in the order of the routes, some more than once. Those
+    /// that are exchanged for tokens of callers are among them only with `of_callers`: otherwise other IdPs issue them.
+    pub fn tokens_for_apis(&self, of_callers: bool) -> impl Iterator<Item = &TokenPolicy> {
+        let is_of_caller =
+            |route: &Route| route.auth() == Auth::Bearer && route.tokens().mode == Mode::OnBehalfOf;
+        let with_token = self.iter().filter(|route| route.auth() != Auth::None);
+        let issued = with_token.filter(move |route| of_callers || !is_of_caller(route));
+        issued.map(Route::tokens).filter(|policy| !policy.is_own_token())
+    }
+
+    /// The first route of the file that exchanges tokens of callers: the mistake at its policy, if no issuer of such tokens
+    /// allows that.
+    #[must_use]
+    pub fn without_exchange(&self) -> Option<RoutesError> {
+        let (at, id) = self.first_exchange.as_ref()?;
+        Some(RoutesError::single(
+            *at,
+            format!(
+                "token_policy of route `{id}` says on_behalf_of with auth: bearer, and no entry of idps.yaml allows the exchange of \
+                 tokens that callers bring"
+            ),
+            "write enable_token_exchange: true at the entry of their issuer in idps.yaml, or another mode here",
+        ))
     }
 
     /// Suggestions about accepted values of the file.

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{CallError, MemberError, Metadata, RelyingParty, TokenError, TokenResponse, member::required};
+use super::{
+    CallError, DiscoveryError, MemberError, Metadata, RelyingParty, TokenError, TokenResponse,
+    member::required,
+};
 use crate::{
     credential::Target,
     diagnostic::{Explain, Fix, Knob, fix},
@@ -56,6 +59,19 @@ pub struct Issued {
     pub expires_in: Duration,
 }
 
+/// The exchange of tokens of one issuer, by the client that we are there.
+pub trait Exchange: Clone + Send + Sync + 'static {
+    /// The settings that it follows: a token that was exchanged under others does not count.
+    fn settings(&self) -> u64;
+
+    /// A token for `target` in exchange for `subject`, which this issuer has issued.
+    fn exchange(
+        &self,
+        subject: &Secret,
+        target: &Target,
+    ) -> impl Future<Output = Result<Issued, IssueError>> + Send;
+}
+
 /// Why there is no token for an API.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
@@ -65,6 +81,12 @@ pub enum IssueError {
     /// The token has less scope than the configuration asks for.
     #[error("the IdP granted less scope than was asked for")]
     LessScope,
+    /// The settings allow no exchange of tokens of this issuer.
+    #[error("the entry `{0}` allows no exchange of the tokens of its issuer")]
+    NotEnabled(String),
+    /// The token endpoint of the issuer is not known.
+    #[error("the metadata of the issuer cannot be read: {0}")]
+    Discovery(#[from] DiscoveryError),
     /// The provider offers neither resource indicators nor the exchange of tokens.
     #[error("the IdP offers neither resource indicators (RFC 8707) nor the exchange of tokens (RFC 8693)")]
     NoWay,
@@ -133,8 +155,10 @@ impl RelyingParty {
     ///
     /// [`IssueError`].
     pub async fn service_token(&self, target: &Target) -> Result<Issued, IssueError> {
+        let (metadata, _) = self.ready().map_err(CallError::from)?;
         let fields = [("grant_type", CLIENT_CREDENTIALS)];
-        self.issue(&fields, target, |_| Ok(())).await
+        self.issue(&metadata, Lane::Issue, &fields, target, |_| Ok(()))
+            .await
     }
 
     /// A token for `target` in exchange for the access token `subject` (RFC 8693 section 2.1). A refresh token in the
@@ -144,13 +168,39 @@ impl RelyingParty {
     ///
     /// [`IssueError`], also for a token of another type than an access token.
     pub async fn exchange_token(&self, subject: &Secret, target: &Target) -> Result<Issued, IssueError> {
+        let (metadata, _) = self.ready().map_err(CallError::from)?;
+        self.exchange_at(&metadata, Lane::Issue, subject, target).await
+    }
+
+    /// The same for a token that a caller has brought, at the token endpoint of `place`: the issuer of the token, of which
+    /// this party is a client.
+    ///
+    /// # Errors
+    ///
+    /// As of [`exchange_token`](Self::exchange_token).
+    pub async fn exchange_brought(
+        &self,
+        place: &Metadata,
+        subject: &Secret,
+        target: &Target,
+    ) -> Result<Issued, IssueError> {
+        self.exchange_at(place, Lane::Exchange, subject, target).await
+    }
+
+    async fn exchange_at(
+        &self,
+        place: &Metadata,
+        lane: Lane,
+        subject: &Secret,
+        target: &Target,
+    ) -> Result<Issued, IssueError> {
         let fields = [
             ("grant_type", TOKEN_EXCHANGE),
             ("subject_token", subject.expose()),
             ("subject_token_type", ACCESS_TOKEN),
             ("requested_token_type", ACCESS_TOKEN),
         ];
-        self.issue(&fields, target, is_access_token).await
+        self.issue(place, lane, &fields, target, is_access_token).await
     }
 
     /// Fetches tokens for `target` for `refresh_token` (RFC 8707 section 2.2).
@@ -175,19 +225,20 @@ impl RelyingParty {
 
     async fn issue(
         &self,
+        place: &Metadata,
+        lane: Lane,
         grant: &[(&str, &str)],
         target: &Target,
         check: impl Fn(&Map<String, Value>) -> Result<(), MemberError>,
     ) -> Result<Issued, IssueError> {
-        let (metadata, _) = self.ready().map_err(CallError::from)?;
         let scope = target.scope();
         let audience = target.audience.as_deref().map(|audience| {
-            let is_resource = self.shared.options.resource_indicators.names(&metadata, audience);
+            let is_resource = self.shared.options.resource_indicators.names(place, audience);
             (if is_resource { "resource" } else { "audience" }, audience)
         });
         let scope = (!scope.is_empty()).then_some(("scope", scope.as_str()));
         let fields: Vec<_> = grant.iter().copied().chain(audience).chain(scope).collect();
-        let response = self.tokens(Lane::Issue, &fields, check).await?;
+        let response = self.tokens_at(place, lane, &fields, check).await?;
         if !response.grants(target) {
             return Err(IssueError::LessScope);
         }
@@ -233,6 +284,8 @@ impl IssueError {
         match self {
             Self::LessScope => "invalid_scope",
             Self::NoWay => "unsupported",
+            Self::NotEnabled(_) => "not_enabled",
+            Self::Discovery(_) => "unreachable",
             Self::Call(error) => match error {
                 CallError::NotReady(_) | CallError::Signing(_) => "not_ready",
                 CallError::Transport {
@@ -256,12 +309,13 @@ impl IssueError {
     pub const fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Call(
-                CallError::NotReady(_)
-                    | CallError::Signing(_)
-                    | CallError::Transport { .. }
-                    | CallError::Unavailable { .. }
-            )
+            Self::Discovery(_)
+                | Self::Call(
+                    CallError::NotReady(_)
+                        | CallError::Signing(_)
+                        | CallError::Transport { .. }
+                        | CallError::Unavailable { .. }
+                )
         )
     }
 
@@ -270,7 +324,7 @@ impl IssueError {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Call(error) => error.retry_after(),
-            Self::LessScope | Self::NoWay => None,
+            Self::LessScope | Self::NoWay | Self::NotEnabled(_) | Self::Discovery(_) => None,
         }
     }
 }
@@ -280,6 +334,14 @@ impl Explain for IssueError {
         match self {
             Self::Call(error) => error.fix(),
             Self::LessScope => Some(fix!("allow the scopes to this client at the IdP")),
+            Self::NotEnabled(_) => Some(fix!(
+                "write enable_token_exchange: true at the entry in {}, or let its callers use routes without on_behalf_of",
+                Knob::IdpsFile
+            )),
+            Self::Discovery(_) => Some(fix!(
+                "correct issuer of the entry in {}, or add token_url",
+                Knob::IdpsFile
+            )),
             Self::NoWay => Some(fix!(
                 "set {} if the IdP has resource indicators and does not say so, or remove the audience of the service in \
                  routes.yaml if the access token of the login serves it",

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroize as _;
 
 use super::{
-    CallError, MemberError, RelyingParty,
+    CallError, MemberError, Metadata, NotReady, RelyingParty,
     member::{optional, required, scopes, seconds, text},
 };
 use crate::{
@@ -99,9 +99,21 @@ impl RelyingParty {
         fields: &[(&str, &str)],
         check: impl Fn(&Map<String, Value>) -> Result<(), MemberError>,
     ) -> Result<TokenResponse, TokenError> {
-        let (metadata, client) = self.ready()?;
-        let url = &metadata.token_endpoint;
-        let response = self.post(lane, &metadata, &client, url, fields).await?;
+        let (metadata, _) = self.ready()?;
+        self.tokens_at(&metadata, lane, fields, check).await
+    }
+
+    /// The same at the token endpoint of `place`.
+    pub(super) async fn tokens_at(
+        &self,
+        place: &Metadata,
+        lane: Lane,
+        fields: &[(&str, &str)],
+        check: impl Fn(&Map<String, Value>) -> Result<(), MemberError>,
+    ) -> Result<TokenResponse, TokenError> {
+        let client = self.shared.client.get().ok_or(NotReady::Client)?;
+        let url = &place.token_endpoint;
+        let response = self.post(lane, place, &client, url, fields).await?;
         let read = TokenResponse::read(&response, check, |error| {
             if self.shared.told.first(format!("token answer: {error}")) {
                 tracing::warn!(%error, "a member of the IdP's token answer is ignored");

@@ -29,6 +29,8 @@ pub enum Lane {
     Refresh,
     /// Tokens for single APIs: exchanges and client credentials.
     Issue,
+    /// Exchange of tokens that callers bring.
+    Exchange,
     /// `UserInfo`.
     UserInfo,
     /// Revocation of tokens.
@@ -48,6 +50,7 @@ pub struct LaneLimits {
     pub code: usize,
     pub refresh: usize,
     pub issue: usize,
+    pub exchange: usize,
     pub user_info: usize,
     pub revocation: usize,
     pub introspection: usize,
@@ -85,13 +88,14 @@ pub(super) struct Permit<'a> {
 // === impl Lane ===
 
 impl Lane {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Metadata,
         Self::Registration,
         Self::Par,
         Self::Code,
         Self::Refresh,
         Self::Issue,
+        Self::Exchange,
         Self::UserInfo,
         Self::Revocation,
         Self::Introspection,
@@ -117,6 +121,7 @@ impl LaneLimits {
             Lane::Code => self.code,
             Lane::Refresh => self.refresh,
             Lane::Issue => self.issue,
+            Lane::Exchange => self.exchange,
             Lane::UserInfo => self.user_info,
             Lane::Revocation => self.revocation,
             Lane::Introspection => self.introspection,
@@ -129,10 +134,11 @@ impl Default for LaneLimits {
         Self {
             metadata: 4,
             registration: 2,
-            par: 16,
-            code: 16,
+            par: 14,
+            code: 14,
             refresh: 32,
             issue: 8,
+            exchange: 4,
             user_info: 12,
             revocation: 4,
             introspection: 5,

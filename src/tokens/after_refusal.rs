@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A younger token is not renewed: the API would refuse the next one for the same reason.
-const MIN_AGE: Duration = Duration::from_secs(30);
+pub(super) const MIN_AGE: Duration = Duration::from_secs(30);
 
 /// One session is renewed for this reason at most this often.
 const EVERY: Duration = Duration::from_mins(1);

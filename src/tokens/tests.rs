@@ -1,6 +1,7 @@
 //! Refreshes with a store that the test holds back.
 
 mod apis;
+mod callers;
 
 use std::{sync::atomic::Ordering, time::Duration};
 

@@ -18,7 +18,7 @@ use axum::{
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Uri};
 
-use self::step_up::Demand;
+use self::{refused_token::Holder, step_up::Demand};
 use super::{
     Web,
     admission::{Admitted, Asked},
@@ -78,7 +78,9 @@ pub(super) async fn handle(
         Ok(Admitted::Anybody) => None,
         Ok(Admitted::Session(caller)) => Some(*caller),
         Ok(Admitted::Bearer(bringer)) => {
-            return pass_on(web, context, &table, matched, request, Sender::Bearer(&bringer)).await;
+            let credential = web.credential_of(&bringer, matched.route.tokens()).await?;
+            let sender = Sender::Bearer(&bringer, credential);
+            return pass_on(web, context, &table, matched, request, sender).await;
         }
         Err(absent) => {
             let answer = without_session(web, context, matched.route, &request, absent);
@@ -172,13 +174,18 @@ async fn pass_on(
     } else {
         HeaderMap::new()
     };
-    let (caller, credential, session_end) = match sender {
+    let caller = sender.session();
+    let (holder, credential, session_end) = match sender {
         Sender::Anybody => (None, None, None),
-        Sender::Session(caller, credential) => (Some(caller), credential, Some(web.session_end(&caller.key))),
-        Sender::Bearer(bringer) => (
-            None,
-            Some(Credential::bearer(bringer.authorization.clone())),
-            bringer.bearer.expires_at.map(|end| web.token_end(end)),
+        Sender::Session(caller, credential) => (
+            Some(Holder::Session(caller)),
+            credential,
+            Some(web.session_end(&caller.key)),
+        ),
+        Sender::Bearer(bringer, credential) => (
+            Some(Holder::Bearer(bringer)),
+            Some(credential),
+            bringer.bearer().expires_at.map(|end| web.token_end(end)),
         ),
     };
     let keep_set_cookie = |cookie: &HeaderValue| !web.cookies.drops_ours(cookie);
@@ -196,10 +203,10 @@ async fn pass_on(
     let asked = caller.map(|caller| (caller, step_up::Asked::of(web, context, &request)));
     let mut call = web.gateway.call(table, matched, request, outgoing)?;
     let mut answer = call.send().await?;
-    if let (Some(caller), Some(refused)) = (caller, credential)
+    if let (Some(holder), Some(refused)) = (holder, credential)
         && refused_token::is_refusal(&answer)
     {
-        answer = refused_token::again(web, caller, matched.route.tokens(), &refused, call, answer).await?;
+        answer = refused_token::again(web, holder, matched.route.tokens(), &refused, call, answer).await?;
     }
     Ok(match (asked, Demand::of(&answer)) {
         (Some((caller, asked)), Some(demand)) => step_up::answer(web, caller, &asked, &demand),
@@ -230,18 +237,25 @@ enum Sender<'a> {
     /// The person with this session, and its access token.
     Session(&'a Caller, Option<Credential>),
     /// A caller with a token of its own.
-    Bearer(&'a Bringer),
+    Bearer(&'a Bringer, Credential),
 }
 
 // === impl Sender ===
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
+    const fn session(&self) -> Option<&'a Caller> {
+        match self {
+            Self::Session(caller, _) => Some(caller),
+            Self::Anybody | Self::Bearer(..) => None,
+        }
+    }
+
     /// Fields that say who the caller is.
     fn identity(&self, web: &Web) -> HeaderMap {
         match self {
             Self::Anybody => HeaderMap::new(),
             Self::Session(caller, _) => identity::of_session(web, caller),
-            Self::Bearer(bringer) => identity::of_bearer(&bringer.bearer),
+            Self::Bearer(bringer, _) => identity::of_bearer(bringer.bearer()),
         }
     }
 }

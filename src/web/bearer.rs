@@ -1,6 +1,6 @@
 //! Callers with an access token of their own: RFC 6750, and the metadata of this resource, RFC 9728.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use axum::{Json, extract::State, response::IntoResponse as _, response::Response};
 use http::{
@@ -14,10 +14,12 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    bearer::{Bearer, Refusal},
+    bearer::{Bearer, Exchanger, Good, Refusal},
+    credential::{Credential, TokenPolicy},
     gateway::{Auth, Denied, Facts, Route},
     own_paths,
     secret::Secret,
+    tokens::{Brought, CredentialError},
 };
 
 /// A caller who cannot be checked comes again after this.
@@ -26,9 +28,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// A caller with a good token.
 #[derive(Clone, Debug)]
 pub(super) struct Bringer {
-    pub(super) bearer: Arc<Bearer>,
+    good: Good,
+    token: Secret,
     /// `Authorization`, as it was checked.
-    pub(super) authorization: HeaderValue,
+    authorization: HeaderValue,
 }
 
 /// The message of a challenge (RFC 6750 section 3).
@@ -86,18 +89,31 @@ impl Web {
                 "The request has a session cookie beside its access token. Send one of them.",
             ));
         }
-        let bearer = match self.bearers.check(&token).await {
-            Ok(bearer) => bearer,
+        let good = match self.bearers.check(&token).await {
+            Ok(good) => good,
             Err(Refusal::Bad(_)) => return Err(self.refused_token()),
             Err(Refusal::Unavailable) => {
                 return Err(Problem::unavailable(Code::TokenCheckUnavailable).retry_after(RETRY_AFTER));
             }
         };
-        self.check_token_demands(route, &bearer)?;
+        self.check_token_demands(route, &good.bearer)?;
         Ok(Bringer {
-            bearer,
+            good,
+            token,
             authorization: authorization.clone(),
         })
+    }
+
+    /// The credential of a call of `bringer` under `policy`.
+    pub(super) async fn credential_of(
+        &self,
+        bringer: &Bringer,
+        policy: &TokenPolicy,
+    ) -> Result<Credential, CredentialError> {
+        if policy.is_own_token() {
+            return Ok(Credential::bearer(bringer.authorization.clone()));
+        }
+        self.tokens.credential_of_caller(policy, &bringer.brought()).await
     }
 
     fn refused_token(&self) -> Problem {
@@ -155,6 +171,23 @@ impl Web {
         }
         let challenge = format!("Bearer {}", parameters.join(", "));
         HeaderValue::try_from(challenge.trim_end()).ok()
+    }
+}
+
+// === impl Bringer ===
+
+impl Bringer {
+    pub(super) fn bearer(&self) -> &Bearer {
+        &self.good.bearer
+    }
+
+    /// The token, for its exchange.
+    pub(super) fn brought(&self) -> Brought<'_, Exchanger> {
+        Brought {
+            token: &self.token,
+            expires_at: self.good.bearer.expires_at,
+            exchange: &self.good.exchanger,
+        }
     }
 }
 

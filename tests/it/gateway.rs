@@ -4,6 +4,7 @@ mod bearer;
 mod bodies;
 mod cookies;
 mod cors;
+mod exchange;
 mod failures;
 mod files;
 mod headers;

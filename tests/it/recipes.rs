@@ -32,7 +32,7 @@ const PHASES: [(&str, &[&str], &str); 4] = [
 /// Documents whose blocks a test of their own reads, all of them: how many, and its source.
 const READERS: [(&str, usize, &str); 6] = [
     ("docs/limits.md", 3, "src/gateway/routes/tests/documented.rs"),
-    ("docs/bearer.md", 4, "src/gateway/routes/schema/tests.rs"),
+    ("docs/bearer.md", 6, "src/gateway/routes/schema/tests.rs"),
     ("docs/pages.md", 2, "tests/it/endpoints/pages.rs"),
     ("docs/dev-server.md", 6, "tests/it/start/dev_server.rs"),
     ("docs/websockets.md", 1, "src/gateway/routes/tests.rs"),

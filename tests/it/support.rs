@@ -33,7 +33,7 @@ pub use self::{
     browser::{Browser, Reply, http_client},
     callers::Callers,
     events::Events,
-    idp::Port,
+    idp::{IdpServer, Port},
     process::{Ended, Process},
     redact::redacted,
     redis::Redis,

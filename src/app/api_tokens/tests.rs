@@ -49,6 +49,7 @@ fn metadata(grants: Option<&[&str]>, resources: &[&str]) -> Metadata {
 fn known(metadata: &Metadata) -> Known<'_> {
     Known {
         metadata,
+        of_callers: false,
         indicators: ResourceIndicators::Auto,
         granted: None,
     }
@@ -121,4 +122,30 @@ fn a_warning_is_logged_once_until_it_has_passed() {
         told.tell(&routes, &known(idp));
         assert_eq!(logs.lines("WARN").len(), lines);
     }
+}
+
+/// Another IdP issues what its own client exchanges there.
+#[test]
+fn an_exchange_for_callers_counts_at_its_own_idp_alone() {
+    let text = "services:
+  orders: { base_url: 'http://orders', token_audience: 'https://orders.example' }
+routes:
+  - { id: a, path: /a, target_service: orders, auth: bearer, token_policy: { mode: on_behalf_of, scopes: [x] } }
+  - { id: b, path: /b, target_service: orders, auth: bearer }
+";
+    let routes = routes(text);
+    let idp = metadata(Some(&[]), &[]);
+    assert_eq!(lacks(&routes, &known(&idp)), []);
+    assert_eq!(grants(&routes, false), [] as [&str; 0]);
+    assert_eq!(audiences(&routes), [] as [&str; 0]);
+    let of_callers = Known {
+        of_callers: true,
+        ..known(&idp)
+    };
+    let lacks = lacks(&routes, &of_callers);
+    let [Lack::Grant { mode, grant, .. }] = lacks.as_slice() else {
+        panic!("{lacks:?}");
+    };
+    assert_eq!((*mode, *grant), (Mode::OnBehalfOf, TOKEN_EXCHANGE));
+    assert_eq!(grants(&routes, true), [TOKEN_EXCHANGE]);
 }

@@ -1,4 +1,4 @@
-//! The client that asks about tokens.
+//! The client that asks about tokens and exchanges them.
 
 use std::{fs, path::Path};
 
@@ -14,12 +14,13 @@ const MAX_SECRET: u64 = 4096;
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// The client that asks about tokens. This server is a client of the issuer of its logins alone.
+    /// The client that asks about tokens and exchanges them. This server is a client of the issuer of its logins alone.
     pub(super) fn client(
         &mut self,
         fields: &Fields<'_>,
         issuer: Option<&str>,
         login_issuer: &str,
+        exchanges: bool,
     ) -> Option<IdpClient> {
         let what = &fields.what;
         let id = fields
@@ -49,17 +50,18 @@ impl Reader<'_> {
                         );
                     }
                 }
-                if let Some(node) = fields.get("introspection_url")
-                    && issuer.is_some_and(|issuer| issuer != login_issuer)
-                {
-                    self.mistake(
-                        node.at(),
-                        format!(
-                            "{what} has introspection_url but no client_id, and this server is a client of {} only",
-                            shown(login_issuer)
-                        ),
-                        "add client_id, and client_secret unless the issuer knows the keys of this server",
-                    );
+                let is_other = issuer.is_some_and(|issuer| issuer != login_issuer);
+                for (key, needs) in [("introspection_url", true), ("enable_token_exchange", exchanges)] {
+                    if let (Some(node), true) = (fields.get(key), is_other && needs) {
+                        self.mistake(
+                            node.at(),
+                            format!(
+                                "{what} has {key} but no client_id, and this server is a client of {} only",
+                                shown(login_issuer)
+                            ),
+                            "add client_id, and client_secret unless the issuer knows the keys of this server",
+                        );
+                    }
                 }
                 None
             }

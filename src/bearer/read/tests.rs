@@ -2,20 +2,7 @@ use std::{fs, path::Path};
 
 use super::*;
 
-const DOCUMENTED: &str = "
-idps:
-  - name: corp-orders
-    provider: corp
-    issuer: https://idp.example/api/oidc
-    audience: https://orders.example
-    jwks_url: https://idp.example/api/oidc/jwks
-    introspection_url: http://idp-app:8002/api/oidc/introspect
-    token_url: http://idp-app:8002/api/oidc/token
-    client_id: bff-server
-    client_secret: ${IDP_CLIENT_SECRET}
-    enable_token_exchange: true
-    claims_mapping: { roles: [{ source: roles }, { source: realm_access.roles }], permissions: [{ source: scope, format: space_delimited }] }
-";
+const DOCUMENTED: &str = include_str!("../../../tests/it/start/documented/idps.yaml");
 
 fn parse_in(folder: Option<&Path>, text: &str) -> Result<Idps, Mistakes> {
     let around = Around {
@@ -58,8 +45,9 @@ fn the_documented_file_is_read() {
     let claims: Vec<&str> = idp.roles.iter().map(|source| source.claim.as_str()).collect();
     assert_eq!(claims, ["roles", "realm_access.roles"]);
     assert_eq!(idp.permissions, Source::of_permissions()[..1]);
-    // The exchange is not built.
-    assert_eq!(idps.notes().len(), 1);
+    assert!(idps.exchange() && !idps.exchange_as_login_client());
+    assert_eq!(idp.token_url().unwrap().path(), "/api/oidc/token");
+    assert!(idps.notes().is_empty());
 }
 
 #[test]
@@ -74,6 +62,7 @@ fn defaults_are_the_careful_ones() {
     assert!(!idp.takes_opaque && !idp.introspects_all && !idp.accepts_untyped);
     assert_eq!(idp.answers, Answers::Json);
     assert!(idp.client.is_none() && idp.introspection_url.is_none() && idp.jwks_url.is_none());
+    assert_eq!(idp.exchange, None);
     assert_eq!(
         (&idp.roles, &idp.permissions),
         (&Source::of_roles(), &Source::of_permissions())
@@ -157,6 +146,22 @@ fn every_mistake_of_an_entry_is_told_with_its_place() {
         (
             "introspection_url: 'https://a.example/i'",
             "has introspection_url but no client_id",
+        ),
+        (
+            "enable_token_exchange: true",
+            "has enable_token_exchange but no client_id, and this server is a client of `https://login.example` only",
+        ),
+        (
+            "client_id: x, enable_token_exchange: perhaps",
+            "enable_token_exchange of idp `a` is a single value",
+        ),
+        (
+            "token_url: 'http://a.example/t', client_id: x",
+            "token_url of idp `a` is plain http to another machine",
+        ),
+        (
+            "token_url: 'https://a.example/#x'",
+            "token_url of idp `a` is no URL",
         ),
         (
             "introspection_url: 'https://a.example/i', client_id: x, introspect: never",
@@ -252,4 +257,23 @@ fn the_login_issuer_needs_no_client_of_its_own() {
         "idps: [{ name: a, issuer: 'https://login.example', audience: x, introspection_url: 'https://login.example/i' }]",
     );
     assert!(idps.unwrap().iter().next().unwrap().client.is_none());
+}
+
+#[test]
+fn the_login_issuer_exchanges_with_the_client_of_the_logins() {
+    let entry = |keys: &str| {
+        let text = format!("idps: [{{ name: a, issuer: 'https://login.example', audience: x{keys} }}]");
+        parse(&text).unwrap()
+    };
+    let idps = entry(", enable_token_exchange: true");
+    assert!(idps.exchange() && idps.exchange_as_login_client());
+    let idps = entry(", enable_token_exchange: true, client_id: other");
+    assert!(idps.exchange() && !idps.exchange_as_login_client());
+    let idps = entry(", token_url: 'https://login.example/t'");
+    assert!(!idps.exchange() && !idps.exchange_as_login_client());
+    let note = idps.notes()[0].to_string();
+    assert!(
+        note.contains("token_url of idp `a` has no effect without enable_token_exchange: true"),
+        "{note}"
+    );
 }

@@ -24,8 +24,11 @@ use std::{
 use http::HeaderValue;
 
 use self::mistakes::{Reader, shown};
-use super::{Around, Group, MAX_FILE_SIZE, Methods, Route, Routes, Service, spelling::Spellings};
-use crate::yaml::{self, Aliases, At, Node, Value};
+use super::{Around, Auth, Group, MAX_FILE_SIZE, Methods, Route, Routes, Service, spelling::Spellings};
+use crate::{
+    credential::Mode,
+    yaml::{self, Aliases, At, Node, Value},
+};
 
 pub use self::mistakes::{Mistake, RoutesError};
 pub(super) use self::{
@@ -38,6 +41,8 @@ pub(super) use self::{
 /// A valid route with its position.
 struct Placed {
     at: At,
+    /// The place of its `token_policy`.
+    policy_at: Option<At>,
     route: Route,
 }
 
@@ -118,6 +123,7 @@ impl Reader<'_> {
             }
             others.push(placed);
         }
+        let first_exchange = routes.iter().find_map(Placed::exchange);
         // From here on the order of the file is gone.
         routes.sort_by(|one, other| {
             let pattern = one.route.pattern.precedence(&other.route.pattern);
@@ -125,6 +131,7 @@ impl Reader<'_> {
         });
         let mut table = Routes {
             services,
+            first_exchange,
             ..Routes::default()
         };
         for Placed { route, .. } in routes {
@@ -142,6 +149,16 @@ impl Reader<'_> {
         }
         table.spellings = Spellings::of(&table.groups);
         table
+    }
+}
+
+// === impl Placed ===
+
+impl Placed {
+    /// Its place and id, if it exchanges tokens of callers.
+    fn exchange(&self) -> Option<(At, String)> {
+        let exchanges = self.route.auth() == Auth::Bearer && self.route.tokens().mode == Mode::OnBehalfOf;
+        exchanges.then(|| (self.policy_at.unwrap_or(self.at), self.route.id.clone()))
     }
 }
 

@@ -153,6 +153,15 @@ impl Metadata {
         Self::read(&Map::new(), &options, UrlMap::new(issuer, None)).ok()
     }
 
+    /// The same with a token endpoint that the settings name.
+    #[must_use]
+    pub fn with_token_endpoint(&self, url: Url) -> Self {
+        Self {
+            token_endpoint: url,
+            ..self.clone()
+        }
+    }
+
     /// How URLs of this provider move: for `registration_client_uri`, which comes later than this document.
     #[must_use]
     pub const fn url_map(&self) -> &UrlMap {

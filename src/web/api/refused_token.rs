@@ -4,7 +4,7 @@ use axum::{body::Body, response::Response};
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    super::{Web, caller::Caller, problem::Problem},
+    super::{Web, bearer::Bringer, caller::Caller, problem::Problem},
     challenge::Challenge,
 };
 use crate::{
@@ -13,17 +13,34 @@ use crate::{
     tokens::CredentialError,
 };
 
+/// Whose token a call had.
+pub(super) enum Holder<'a> {
+    /// The person with this session.
+    Session(&'a Caller),
+    /// The caller with this token of its own.
+    Bearer(&'a Bringer),
+}
+
 /// The answer to `call` after `answer` has refused its token: that of the same call with a renewed token, or `answer`
 /// itself if there is no new token or the body cannot be sent again. A call is repeated at most once.
 pub(super) async fn again(
     web: &Web,
-    caller: &Caller,
+    holder: Holder<'_>,
     policy: &TokenPolicy,
     refused: &Credential,
     mut call: Call<'_>,
     answer: Response<Body>,
 ) -> Result<Response<Body>, Problem> {
-    match web.tokens.after_refusal(&caller.key, policy, refused).await {
+    let another = match holder {
+        Holder::Session(caller) => web.tokens.after_refusal(&caller.key, policy, refused).await,
+        // A token of the caller itself is its own matter.
+        Holder::Bearer(_) if policy.is_own_token() => return Ok(answer),
+        Holder::Bearer(bringer) => {
+            let brought = bringer.brought();
+            web.tokens.another_of_caller(policy, &brought, refused).await
+        }
+    };
+    match another {
         Ok(Some(credential)) if call.can_be_repeated() => {
             drop(answer);
             Ok(call.send_again(&credential).await?)

@@ -156,7 +156,7 @@ async fn session_alone(
 /// The answer about a caller with a token of its own.
 fn of_bearer(bringer: &Bringer) -> Response {
     let mut response = StatusCode::OK.into_response();
-    *response.headers_mut() = identity::of_bearer(&bringer.bearer);
+    *response.headers_mut() = identity::of_bearer(bringer.bearer());
     response
 }
 

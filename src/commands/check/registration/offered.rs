@@ -108,9 +108,10 @@ fn tokens(context: &Context<'_>, metadata: &Metadata, report: &mut Report) {
     let Ok((routes, _)) = App::routes(context.config) else {
         return;
     };
+    let idps = App::idps(context.config, &routes).unwrap_or_default();
     let indicators = context.config.tokens.resource_indicators;
     let (mut needed, mut missing) = (BTreeSet::new(), BTreeSet::new());
-    for policy in routes.tokens_for_apis() {
+    for policy in routes.tokens_for_apis(idps.exchange_as_login_client()) {
         let audience = policy.target.audience.as_deref();
         let grant = match policy.mode {
             Mode::ServiceToken => CLIENT_CREDENTIALS,

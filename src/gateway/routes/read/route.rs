@@ -138,6 +138,7 @@ impl Reader<'_> {
         let forwarded_prefix = Prefix::of(&pattern, &target);
         Some(Placed {
             at: fields.at,
+            policy_at: fields.get("token_policy").map(Node::at),
             route: Route {
                 id: id?.1.to_owned(),
                 description: description?.to_owned(),

@@ -89,7 +89,10 @@ impl Reader<'_> {
     ) -> Option<TokenPolicy> {
         let Some(node) = fields.get("token_policy") else {
             let service = service?;
-            return Some(service.token_policy());
+            return Some(match auth {
+                Some(Auth::Bearer) => of_caller(service),
+                _ => service.token_policy(),
+            });
         };
         let before = self.mistakes.len();
         let what = format!("token_policy of {}", fields.what);
@@ -131,8 +134,9 @@ impl Reader<'_> {
             audience.unwrap_or_else(|| default.audience.clone()),
             scopes.unwrap_or_else(|| default.scopes.clone()),
         );
-        if auth == Some(Auth::Bearer) {
-            self.only_passes(node.at(), mode, &keys, &what);
+        if auth == Some(Auth::Bearer) && mode == Mode::SessionPassthrough {
+            self.only_passes(node.at(), &keys, &what);
+            return (self.mistakes.len() == before).then(|| of_caller(named));
         }
         match mode {
             Mode::SessionPassthrough if target.audience.is_none() => {
@@ -157,21 +161,21 @@ impl Reader<'_> {
             .then(|| TokenPolicy::new(mode, named.id(), target, cache_ttl.flatten()))
     }
 
-    /// With `auth: bearer` the caller's own token goes on. A policy that says otherwise would be ignored in silence.
-    fn only_passes(&mut self, at: At, mode: Mode, keys: &Fields<'_>, what: &str) {
+    /// With `auth: bearer`, `session_passthrough` passes the caller's own token on. A key that says more would be ignored in
+    /// silence.
+    fn only_passes(&mut self, at: At, keys: &Fields<'_>, what: &str) {
         let key = ["audience", "scopes", "cache_ttl"]
             .into_iter()
             .find(|key| keys.get(key).is_some());
-        let said = match (mode, key) {
-            (Mode::SessionPassthrough, None) => return,
-            (Mode::SessionPassthrough, Some(key)) => key,
-            (Mode::ServiceToken | Mode::OnBehalfOf, _) => mode.word(),
-        };
-        self.mistake(
-            at,
-            format!("{what} says {said}, and with auth: bearer the token of the caller goes on as it is"),
-            "remove it, or write auth: session",
-        );
+        if let Some(key) = key {
+            self.mistake(
+                at,
+                format!(
+                    "{what} says {key}, and with auth: bearer and without another mode the token of the caller goes on as it is"
+                ),
+                "remove it, or write mode: on_behalf_of or mode: service_token",
+            );
+        }
     }
 
     fn mode(&mut self, node: &Node, what: &str) -> Option<Mode> {
@@ -281,6 +285,11 @@ impl Reader<'_> {
             fix,
         )
     }
+}
+
+/// The token that the caller brings, for `service`.
+fn of_caller(service: &Service) -> TokenPolicy {
+    TokenPolicy::new(Mode::SessionPassthrough, service.id(), Target::default(), None)
 }
 
 /// RFC 6749 section 3.3, `scope-token`.

@@ -117,16 +117,20 @@ fn mistakes_have_a_place_and_a_fix() {
             "has no effect with auth: none",
         ),
         (
-            "target_service: orders, auth: bearer, token_policy: { mode: on_behalf_of }",
-            "says on_behalf_of, and with auth: bearer the token of the caller goes on as it is",
-        ),
-        (
-            "target_service: orders, auth: bearer, token_policy: { mode: service_token }",
-            "says service_token, and with auth: bearer",
+            "target_service: plain, auth: bearer, token_policy: { mode: on_behalf_of }",
+            "says on_behalf_of, and for no API",
         ),
         (
             "target_service: orders, auth: bearer, token_policy: { scopes: [x] }",
-            "says scopes, and with auth: bearer",
+            "says scopes, and with auth: bearer and without another mode the token of the caller goes on as it is",
+        ),
+        (
+            "target_service: orders, auth: bearer, token_policy: { mode: session_passthrough, audience: urn:bills }",
+            "says audience, and with auth: bearer",
+        ),
+        (
+            "target_service: orders, auth: bearer, token_policy: { cache_ttl: 60 }",
+            "says cache_ttl, and with auth: bearer",
         ),
     ] {
         let error = tokens(keys).unwrap_err();
@@ -240,4 +244,51 @@ fn schema_and_reader_agree_on_policies() {
         assert_eq!(Routes::parse(&yaml).is_ok(), accepted, "{policy}");
         assert_eq!(checker.accepts(&yaml).is_ok(), accepted, "{policy}");
     }
+}
+
+/// The token of a caller is no token of the login's grant, whatever audience the service has.
+#[test]
+fn a_route_for_callers_passes_their_token_or_obtains_one() {
+    for keys in [
+        "target_service: orders, auth: bearer",
+        "target_service: orders, auth: bearer, token_policy: {}",
+        "target_service: orders, auth: bearer, token_policy: { mode: session_passthrough }",
+    ] {
+        assert!(tokens(keys).unwrap().is_own_token(), "{keys}");
+    }
+    for (mode, word) in [
+        (Mode::OnBehalfOf, "on_behalf_of"),
+        (Mode::ServiceToken, "service_token"),
+    ] {
+        let keys = format!(
+            "target_service: orders, auth: bearer, token_policy: {{ mode: {word}, scopes: [orders.read], cache_ttl: 60 }}"
+        );
+        let policy = tokens(&keys).unwrap();
+        assert_eq!(policy.mode, mode);
+        assert_eq!(policy.target, target("https://orders.example", &["orders.read"]));
+        assert_eq!(policy.cache_ttl, Some(Duration::from_mins(1)));
+    }
+}
+
+#[test]
+fn the_idp_of_the_logins_issues_what_its_client_asks_for() {
+    let yaml = format!(
+        "{SERVICES}- {{ id: a, path: /a, target_service: orders, auth: bearer, token_policy: {{ mode: on_behalf_of }} }}
+- {{ id: b, path: /b, target_service: bills, auth: bearer, token_policy: {{ mode: service_token }} }}
+- {{ id: c, path: /c, target_service: bills, auth: bearer }}
+- {{ id: d, path: /d, target_service: plain }}
+"
+    );
+    let routes = Routes::parse(&yaml).unwrap();
+    let modes = |of_callers| -> Vec<Mode> {
+        let policies = routes.tokens_for_apis(of_callers);
+        policies.map(|policy| policy.mode).collect()
+    };
+    assert_eq!(modes(false), [Mode::ServiceToken]);
+    assert_eq!(modes(true), [Mode::OnBehalfOf, Mode::ServiceToken]);
+    let error = routes.without_exchange().unwrap().to_string();
+    assert!(error.starts_with("line 7, column "), "{error}");
+    assert!(error.contains("token_policy of route `a`"), "{error}");
+    let yaml = yaml.replace("mode: on_behalf_of", "mode: service_token");
+    assert!(Routes::parse(&yaml).unwrap().without_exchange().is_none());
 }
