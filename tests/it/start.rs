@@ -2,6 +2,7 @@
 
 mod command;
 mod dev_server;
+mod documented;
 mod folders;
 mod idp;
 mod mounts;
