@@ -192,8 +192,11 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> BoxFuture<'static, ()> {
-        let wait = deadline.duration_since(self.now());
-        Box::pin(tokio::time::sleep(wait))
+        self.sleep(deadline.duration_since(self.now()))
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
     }
 }
 

@@ -176,9 +176,10 @@ impl Call<'_> {
     pub async fn send(&mut self) -> Result<Response<Body>, GatewayError> {
         let mut may_repeat = self.method.is_idempotent();
         let guard = self.table.guards.of(self.matched.route.service());
-        let sending = Sending::begin(guard, self.gateway.clock.now())?;
+        let sending = Sending::begin(guard, || self.gateway.clock.now())?;
         if let Some(web_socket) = self.web_socket.take() {
-            let (web_socket, answer) = self.open(web_socket, sending).await;
+            // Large, beside the future of a call.
+            let (web_socket, answer) = Box::pin(self.open(web_socket, sending)).await;
             self.web_socket = Some(web_socket);
             return answer;
         }
@@ -188,7 +189,7 @@ impl Call<'_> {
             request.method_mut().clone_from(&self.method);
             request.uri_mut().clone_from(&self.uri);
             request.headers_mut().clone_from(&self.headers);
-            let error = match self.head(request, progress.as_deref()).await {
+            let error = match self.head(Box::new(request), progress.as_deref()).await {
                 Ok(answer) => {
                     sending.answered();
                     return Ok(self.answer(answer));
@@ -238,7 +239,7 @@ impl Call<'_> {
     /// Waits for the head of the answer.
     async fn head(
         &self,
-        request: Request<super::Upload>,
+        request: Box<Request<super::Upload>>,
         progress: Option<&Progress>,
     ) -> Result<Response<Arriving>, Failure> {
         let clock = self.gateway.clock.as_ref();
@@ -248,8 +249,7 @@ impl Call<'_> {
         };
         // Once in memory: each of the futures around it would hold it twice.
         let answer = pin!(upstream.send(request));
-        let now = clock.now();
-        let left = self.deadline.map(|deadline| deadline.duration_since(now));
+        let left = self.deadline.map(|deadline| deadline.duration_since(clock.now()));
         let timeout = left.map_or(service.timeout(), |left| left.min(service.timeout()));
         let answer = async {
             match progress {

@@ -90,11 +90,14 @@ impl Guard {
 
 impl Sending {
     /// Asks the breaker.
-    pub(super) fn begin(guard: Option<&Arc<Guard>>, now: Timestamp) -> Result<Self, GatewayError> {
+    pub(super) fn begin(
+        guard: Option<&Arc<Guard>>,
+        now: impl FnOnce() -> Timestamp,
+    ) -> Result<Self, GatewayError> {
         let Some((guard, breaker)) = guard.and_then(|guard| Some((guard, guard.breaker.as_ref()?))) else {
             return Ok(Self(None));
         };
-        match breaker.check(now) {
+        match breaker.check(now()) {
             Ok(pass) => {
                 if pass == Pass::Trial {
                     tracing::debug!(

@@ -198,12 +198,16 @@ impl Upstream {
     }
 
     /// Sends `request`, whose URI names the service, and returns its answer as soon as the head has arrived. A
-    /// request of which nothing was written is sent over another connection.
+    /// request of which nothing was written is sent over another connection. It is boxed, since it passes through several
+    /// futures, of which each would have room for it.
     ///
     /// # Errors
     ///
     /// [`SendError`].
-    pub(super) async fn send(&self, mut request: Request<Upload>) -> Result<Response<Arriving>, SendError> {
+    pub(super) async fn send(
+        &self,
+        mut request: Box<Request<Upload>>,
+    ) -> Result<Response<Arriving>, SendError> {
         loop {
             let sent = if let Some(connection) = self.pool.shared() {
                 connection.send(request).await
@@ -218,14 +222,15 @@ impl Upstream {
                 Err(Failure::Unsent(unsent, _)) => {
                     // A connection that takes no request is not asked again.
                     self.pool.forget_shared();
-                    request = self.readdressed(*unsent);
+                    request = unsent;
+                    self.readdress(&mut request);
                 }
                 Err(Failure::Sent(error)) => return Err(error),
             }
         }
     }
 
-    async fn send_over_new(&self, request: Request<Upload>) -> Result<Response<Arriving>, SendError> {
+    async fn send_over_new(&self, request: Box<Request<Upload>>) -> Result<Response<Arriving>, SendError> {
         let stream = self.connector.clone().oneshot(self.origin.clone()).await;
         let stream = stream.map_err(SendError::Connect)?;
         let speaks_http2 = self.speaks_http2 || stream.connected().is_negotiated_h2();
@@ -242,20 +247,19 @@ impl Upstream {
         })
     }
 
-    /// The request as it came, for a connection that may speak another version.
-    fn readdressed(&self, mut request: Request<Upload>) -> Request<Upload> {
+    /// Makes the URI what it was, for a connection that may speak another version.
+    fn readdress(&self, request: &mut Request<Upload>) {
         let mut parts = self.origin.clone().into_parts();
         parts.path_and_query = request.uri().path_and_query().cloned();
         if let Ok(uri) = Uri::from_parts(parts) {
             *request.uri_mut() = uri;
         }
-        request
     }
 
     async fn send_over(
         &self,
         connection: Box<Http1>,
-        mut request: Request<Upload>,
+        mut request: Box<Request<Upload>>,
     ) -> Result<Response<Arriving>, Failure> {
         // The protocol of the browser says nothing about the service.
         *request.version_mut() = Version::HTTP_11;

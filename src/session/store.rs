@@ -23,6 +23,7 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use super::{EndReason, Session, SessionId, SessionKey};
 use crate::{clock::Timestamp, random::Random};
 
+pub(super) use self::spread::BuildKeySpread;
 pub use self::{
     cached::Cached,
     disk::{DiskError, DiskStore, Fault as DiskFault},

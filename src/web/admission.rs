@@ -55,7 +55,8 @@ impl Web {
         let caller = match policy.auth() {
             // No cookie counts, so that no page of another origin can act for anybody.
             Auth::Bearer => {
-                let bringer = self.bringer(route, asked.envelope.headers).await?;
+                // Rare, and large.
+                let bringer = Box::pin(self.bringer(route, asked.envelope.headers)).await?;
                 self.limit_route(told, route).await?;
                 return Ok(Ok(Admitted::Bearer(bringer)));
             }

@@ -29,6 +29,7 @@ use super::{
     identity,
     navigation::Visit,
     page::Label,
+    peer::Client,
     problem::{Code, Problem},
     request_context::RequestContext,
     start_page::instead_of_nothing,
@@ -50,7 +51,7 @@ use crate::{
 pub(super) async fn handle(
     web: &Web,
     context: &RequestContext,
-    request: Request,
+    request: Box<Request>,
 ) -> Result<Response, Problem> {
     let path = NormalPath::parse_encoded(request.uri().path())?;
     let table = web.gateway.table();
@@ -61,7 +62,8 @@ pub(super) async fn handle(
         Found::Match(matched) => matched,
         Found::NotFound => {
             let envelope = Envelope::of(context, &request);
-            return instead_of_nothing(web, request.method(), path.as_str(), envelope).await;
+            let instead = instead_of_nothing(web, request.method(), path.as_str(), envelope);
+            return Box::pin(instead).await;
         }
         Found::MethodNotAllowed { allow } => {
             return Err(Problem::method_not_allowed(request.method(), allow.clone()));
@@ -88,7 +90,7 @@ pub(super) async fn handle(
         }
     };
     if matched.route.service().folder().is_some() {
-        return files::send(web, context, matched, request, caller.as_ref()).await;
+        return Box::pin(files::send(web, context, matched, *request, caller.as_ref())).await;
     }
     let credential = match &caller {
         Some(caller) => Some(web.credential_and_renewal(caller, matched.route.tokens()).await?),
@@ -166,7 +168,7 @@ async fn pass_on(
     context: &RequestContext,
     table: &Table,
     matched: Match<'_>,
-    mut request: Request,
+    mut request: Box<Request>,
     sender: Sender<'_>,
 ) -> Result<Response, Problem> {
     let identity = if matched.route.service().wants_identity() {
@@ -190,23 +192,27 @@ async fn pass_on(
     };
     let keep_set_cookie = |cookie: &HeaderValue| !web.cookies.drops_ours(cookie);
     let tunnel = web_socket::attended(web, matched.route, &mut request, caller)?;
+    let client = web
+        .trusted_proxies
+        .client(context.peer, request.uri(), request.headers());
     let outgoing = Outgoing {
         credential: credential.clone(),
         cookies: web.cookies.strip_ours(request.headers()),
-        client: client_info(web, context, &request),
+        client: client_info(web, &client),
         identity,
         correlation_id: context.correlation.header().clone(),
         session_end,
         tunnel,
         keep_set_cookie: &keep_set_cookie,
     };
-    let asked = caller.map(|caller| (caller, step_up::Asked::of(web, context, &request)));
-    let mut call = web.gateway.call(table, matched, request, outgoing)?;
+    let asked = caller.map(|caller| (caller, step_up::Asked::of(&request, client)));
+    let mut call = web.gateway.call(table, matched, *request, outgoing)?;
     let mut answer = call.send().await?;
     if let (Some(holder), Some(refused)) = (holder, credential)
         && refused_token::is_refusal(&answer)
     {
-        answer = refused_token::again(web, holder, matched.route.tokens(), &refused, call, answer).await?;
+        let again = refused_token::again(web, holder, matched.route.tokens(), &refused, call, answer);
+        answer = Box::pin(again).await?;
     }
     Ok(match (asked, Demand::of(&answer)) {
         (Some((caller, asked)), Some(demand)) => step_up::answer(web, caller, &asked, &demand),
@@ -214,10 +220,7 @@ async fn pass_on(
     })
 }
 
-fn client_info(web: &Web, context: &RequestContext, request: &Request) -> ClientInfo {
-    let client = web
-        .trusted_proxies
-        .client(context.peer, request.uri(), request.headers());
+fn client_info(web: &Web, client: &Client) -> ClientInfo {
     let known = web.login.hosts().own(&client.host);
     let https = client
         .https

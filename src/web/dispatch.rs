@@ -54,12 +54,13 @@ impl Dispatch {
         self.cors.is_some()
     }
 
-    pub(super) async fn answer(&self, context: RequestContext, mut request: Request) -> Response {
+    /// The request is boxed, since it passes through several futures, of which each would have room for it.
+    pub(super) async fn answer(&self, context: RequestContext, mut request: Box<Request>) -> Response {
         match &self.cors {
             Some(cors) if is_for_pages(request.uri().path()) => {
                 let taken = self.choice.methods_instead(&context, &request);
                 request.extensions_mut().insert(context);
-                let mut answer = never_fails(cors.clone().oneshot(request).await);
+                let mut answer = never_fails(cors.clone().oneshot(*request).await);
                 if let Some(methods) = taken {
                     cors::restrict(answer.headers_mut(), &methods);
                 }
@@ -83,10 +84,10 @@ pub(super) fn is_for_pages(path: &str) -> bool {
 // === impl Choice ===
 
 impl Choice {
-    async fn answer(&self, context: RequestContext, mut request: Request) -> Response {
+    async fn answer(&self, context: RequestContext, mut request: Box<Request>) -> Response {
         let mut answer = match request.uri().path() {
             path if verify::is_path(path) => {
-                let (request, _) = request.into_parts();
+                let (request, _) = (*request).into_parts();
                 verify::handle(&self.web, &context, &request)
                     .await
                     .into_response()
@@ -99,7 +100,7 @@ impl Choice {
             }
             _ => {
                 request.extensions_mut().insert(context);
-                return never_fails(self.router.clone().oneshot(request).await);
+                return never_fails(self.router.clone().oneshot(*request).await);
             }
         };
         if let Some(told) = context.limits.get() {
@@ -147,7 +148,7 @@ impl Service<Request> for Choice {
         Box::pin(async move {
             Ok(match context {
                 Some(context) => {
-                    let mut answer = choice.answer(context, request).await;
+                    let mut answer = choice.answer(context, Box::new(request)).await;
                     cors::take_over(answer.headers_mut());
                     answer
                 }

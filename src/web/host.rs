@@ -48,7 +48,8 @@ fn may_be_nameless(request: &Request) -> bool {
 /// there, and a comma could be a list.
 fn is_host(authority: &Authority) -> bool {
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(&byte);
-    !authority.host().is_empty() && authority.as_str().bytes().all(usual)
+    let text = authority.as_str();
+    !text.is_empty() && !text.starts_with(':') && text.bytes().all(usual)
 }
 
 fn same(named: &Authority, host: &Authority, uri: &Uri) -> bool {

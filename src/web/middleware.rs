@@ -63,7 +63,7 @@ impl Endpoints {
         }
     }
 
-    async fn handle(&self, request: Request, load: Load) -> Response {
+    async fn handle(&self, request: Box<Request>, load: Load) -> Response {
         let mut context = RequestContext {
             peer: self.peer,
             listener: self.listener,
@@ -124,8 +124,8 @@ impl Answer for Endpoints {
         Self { peer, ..self.clone() }
     }
 
-    async fn answer(&self, request: Request, load: Load) -> Response {
-        self.handle(request, load).await
+    fn answer(&self, request: Request, load: Load) -> impl Future<Output = Response> + Send {
+        self.handle(Box::new(request), load)
     }
 }
 

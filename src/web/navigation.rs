@@ -30,14 +30,19 @@ impl Visit {
     /// Browsers say it in `Sec-Fetch-Mode` and `Sec-Fetch-Dest` (Fetch Metadata), but only over TLS and on loopback. Where
     /// both are absent, `Accept` decides: scripts do not ask for HTML.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        if method != Method::GET || prefetch::is_ahead(headers) {
+        if method != Method::GET {
             return Self::Other;
         }
-        match (one(headers, &SEC_FETCH_MODE), one(headers, &SEC_FETCH_DEST)) {
+        let visit = match (one(headers, &SEC_FETCH_MODE), one(headers, &SEC_FETCH_DEST)) {
             (Some(b"navigate"), Some(b"document")) => Self::Page,
             (None, None) if accepts_html(headers) => Self::Page,
             (None, None) => Self::Unsaid,
-            _ => Self::Other,
+            _ => return Self::Other,
+        };
+        if prefetch::is_ahead(headers) {
+            Self::Other
+        } else {
+            visit
         }
     }
 }

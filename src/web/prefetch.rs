@@ -45,6 +45,7 @@ pub(super) async fn keep_from_acting(request: Request, next: Next) -> Response {
 pub(super) fn is_ahead(headers: &HeaderMap) -> bool {
     FIELDS
         .iter()
+        .filter(|field| headers.contains_key(*field))
         .flat_map(|field| headers.get_all(field))
         .any(|value| {
             let value = value.as_bytes().to_ascii_lowercase();

@@ -169,6 +169,17 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
     (Response::from_parts(head, Body::from(body)), json)
 }
 
+/// The library moves it twice before it polls it, and an open stream keeps it. A rare step with a large future belongs on
+/// the heap.
+#[tokio::test]
+async fn the_future_of_a_request_is_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoints = web(&folder).assemble(Listener::Public, Router::new());
+    let request = Request::new(Body::empty());
+    let size = size_of_val(&endpoints.answer(request, Load::Normal));
+    assert!(size < 9 * 1024, "{size}");
+}
+
 #[tokio::test]
 async fn attack_23_a_panic_is_a_500_that_tells_nothing() {
     let folder = tempfile::tempdir().unwrap();

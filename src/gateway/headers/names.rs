@@ -7,6 +7,15 @@ pub(crate) struct Names {
     whole: Vec<Box<str>>,
     /// Sorted, and no name is a prefix of another, so that one look-up decides.
     beginnings: Vec<Box<str>>,
+    whole_sketch: Sketch,
+    beginnings_sketch: Sketch,
+}
+
+/// Pairs of bytes that a name must have, so that most fields of a request need no comparison with all names.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sketch {
+    one: u128,
+    other: u128,
 }
 
 // === impl Names ===
@@ -27,16 +36,66 @@ impl Names {
         names
             .beginnings
             .dedup_by(|later, earlier| later.starts_with(&**earlier));
+        names.whole_sketch = Sketch::of(&names.whole, ends);
+        names.beginnings_sketch = Sketch::of(&names.beginnings, start);
         names
     }
 
     /// Whether `name`, in lower case, is one of them.
     pub(crate) fn contains(&self, name: &str) -> bool {
+        self.beginnings_sketch.may_contain(start(name)) && self.begins(name)
+            || self.whole_sketch.may_contain(ends(name))
+                && self.whole.binary_search_by(|whole| (**whole).cmp(name)).is_ok()
+    }
+
+    fn begins(&self, name: &str) -> bool {
         let after = self.beginnings.partition_point(|beginning| &**beginning <= name);
         let beginning = after.checked_sub(1).and_then(|at| self.beginnings.get(at));
         beginning.is_some_and(|beginning| name.starts_with(&**beginning))
-            || self.whole.binary_search_by(|whole| (**whole).cmp(name)).is_ok()
     }
+}
+
+// === impl Sketch ===
+
+impl Sketch {
+    /// Of `names`, of which `pair` takes two bytes. A name without them lets every name pass.
+    fn of(names: &[Box<str>], pair: impl Fn(&str) -> Option<[u8; 2]>) -> Self {
+        names
+            .iter()
+            .fold(Self::default(), |sketch, name| match pair(name).map(bits) {
+                Some([one, other]) => Self {
+                    one: sketch.one | one,
+                    other: sketch.other | other,
+                },
+                None => Self {
+                    one: u128::MAX,
+                    other: u128::MAX,
+                },
+            })
+    }
+
+    /// Whether a name with these bytes can be among the names.
+    fn may_contain(self, pair: Option<[u8; 2]>) -> bool {
+        match pair.map(bits) {
+            Some([one, other]) => self.one & one != 0 && self.other & other != 0,
+            None => self.one == u128::MAX,
+        }
+    }
+}
+
+/// The bytes at the ends of a name.
+fn ends(name: &str) -> Option<[u8; 2]> {
+    let bytes = name.as_bytes();
+    Some([*bytes.first()?, *bytes.last()?])
+}
+
+/// The first two bytes of a name.
+fn start(name: &str) -> Option<[u8; 2]> {
+    name.as_bytes().first_chunk().copied()
+}
+
+fn bits(pair: [u8; 2]) -> [u128; 2] {
+    pair.map(|byte| 1 << (byte & 0x7F))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! A connection that speaks HTTP/1.1.
 //!
 //! No task of its own drives it: the call that uses it does, and the body of its answer afterwards. So a call crosses no
-//! channel to another task and wakes none. A connection in the pool is driven by nothing; it is asked whether it still
-//! lives before it is used again.
+//! channel to another task and wakes none. A connection in the pool is driven by nothing. Its next call reads from it
+//! before it writes, and so learns whether it still lives.
 
 use std::{
     future::{Future, poll_fn},
@@ -24,9 +24,9 @@ use crate::{gateway::Upload, head};
 /// A connection and the way to give it a request.
 pub(super) struct Http1 {
     sender: http1::SendRequest<Upload>,
-    connection: http1::Connection<Io, Upload>,
+    /// `None` after its end.
+    connection: Option<http1::Connection<Io, Upload>>,
     story: Story,
-    ended: bool,
 }
 
 /// Why a request has no answer.
@@ -52,30 +52,31 @@ impl Http1 {
         let (sender, connection) = builder.handshake(io).await?;
         Ok(Box::new(Self {
             sender,
-            connection,
+            connection: Some(connection),
             story,
-            ended: false,
         }))
     }
 
     /// Sends `request` and waits for the head of its answer.
     pub(super) async fn send(
         mut self: Box<Self>,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         pool: &Arc<Pool>,
     ) -> Result<Response<Arriving>, Failure> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.sender.try_send_request(*request));
         let connection = &mut self.connection;
-        let ended = &mut self.ended;
         let mut broken = None;
         let answer = poll_fn(|cx| {
-            if !*ended && let Poll::Ready(end) = Pin::new(&mut *connection).poll(cx) {
-                *ended = true;
+            if let Some(living) = connection
+                && let Poll::Ready(end) = Pin::new(living).poll(cx)
+            {
                 broken = end.err();
+                // A request that it has not taken comes back.
+                *connection = None;
             }
             // The connection alone has news for it, and it is asked after each of them.
             match answer.as_mut().poll(&mut unwoken()) {
-                Poll::Pending if *ended => Poll::Ready(None),
+                Poll::Pending if connection.is_none() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
             }
@@ -105,14 +106,14 @@ impl Http1 {
     /// Whether another request can be sent.
     pub(super) fn is_alive(&mut self) -> bool {
         self.drive(&mut unwoken());
-        !self.ended && self.sender.is_ready()
+        self.connection.is_some() && self.sender.is_ready()
     }
 
     /// Drives it to its end: the rest of a request whose answer is complete.
     async fn finish(mut self: Box<Self>) {
         poll_fn(|cx| {
             self.drive(cx);
-            if self.ended || self.sender.is_ready() {
+            if self.connection.is_none() || self.sender.is_ready() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -122,8 +123,10 @@ impl Http1 {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.ended && Pin::new(&mut self.connection).poll(cx).is_ready() {
-            self.ended = true;
+        if let Some(connection) = &mut self.connection
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            self.connection = None;
         }
     }
 }
@@ -170,7 +173,7 @@ impl Arriving {
         if let Some((mut connection, pool)) = self.connection.take() {
             if connection.is_alive() {
                 pool.keep(connection);
-            } else if !connection.ended {
+            } else if connection.connection.is_some() {
                 // The service has answered before the end of the request, and may still read it.
                 tokio::spawn(connection.finish());
             }

@@ -55,13 +55,16 @@ impl Http2 {
     }
 
     /// Sends `request` and waits for the head of its answer.
-    pub(super) async fn send(mut self, mut request: Request<Upload>) -> Result<Response<Arriving>, Failure> {
+    pub(super) async fn send(
+        mut self,
+        mut request: Box<Request<Upload>>,
+    ) -> Result<Response<Arriving>, Failure> {
         *request.version_mut() = Version::HTTP_2;
         // The URI names the host (RFC 9113 section 8.3.1).
         request.headers_mut().remove(header::HOST);
         // There are no fields of one connection (RFC 9113 section 8.2.2), and `TE` must not be named as one.
         request.headers_mut().remove(header::CONNECTION);
-        match self.sender.try_send_request(request).await {
+        match self.sender.try_send_request(*request).await {
             Ok(answer) => {
                 self.has_served.store(true, Ordering::Release);
                 Ok(answer.map(Arriving::undriven))

@@ -40,14 +40,11 @@ impl Pool {
         })
     }
 
-    /// The connection that was used last, if one lives.
+    /// The connection that was used last. It finds out whether it still lives before it writes a request, and gives the
+    /// request back otherwise.
     pub(super) fn take(&self) -> Option<Box<Http1>> {
-        loop {
-            let (mut connection, _) = self.waiting.lock().http1.pop()?;
-            if connection.is_alive() {
-                return Some(connection);
-            }
-        }
+        let (connection, _) = self.waiting.lock().http1.pop()?;
+        Some(connection)
     }
 
     /// Keeps a connection for the next call.
@@ -62,11 +59,10 @@ impl Pool {
 
     /// The HTTP/2 connection, if one lives.
     pub(super) fn shared(&self) -> Option<Http2> {
-        let now = self.clock.now();
         let mut waiting = self.waiting.lock();
         let (connection, used) = waiting.http2.as_mut()?;
         if connection.is_alive() {
-            *used = now;
+            *used = self.clock.now();
             return Some(connection.clone());
         }
         waiting.http2 = None;

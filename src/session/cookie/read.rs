@@ -3,7 +3,7 @@
 //! All functions here make one pass over the bytes. A part is the trimmed text between semicolons. Its name is either
 //! foreign or ours. One of our names with a malformed value counts as absent.
 
-use std::{fmt, iter};
+use std::fmt;
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
@@ -135,15 +135,17 @@ impl CookiePolicy {
     /// (attack 6). `None` where nothing remains.
     #[must_use]
     pub fn strip_ours(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let mut lines = headers.get_all(COOKIE).iter();
-        let first = lines.next()?;
-        let single = lines.next().is_none();
-        if single && !first.is_empty() && !self.mentions_ours(first.as_bytes()) {
-            return Some(sensitive(first.clone()));
-        }
+        let lines = headers.get_all(COOKIE);
+        let first = lines.iter().next()?;
+        let is_single = lines.iter().nth(1).is_none();
+        let mut has_ours = false;
         let mut kept = Vec::new();
-        for part in lines_of(headers).flat_map(parts_of) {
-            if part.is_empty() || self.mentions_ours(part) {
+        for part in lines.iter().map(HeaderValue::as_bytes).flat_map(parts_of) {
+            if self.mentions_ours(part) {
+                has_ours = true;
+                continue;
+            }
+            if part.is_empty() {
                 continue;
             }
             if !kept.is_empty() {
@@ -153,6 +155,9 @@ impl CookiePolicy {
         }
         if kept.is_empty() {
             return None;
+        }
+        if is_single && !has_ours {
+            return Some(sensitive(first.clone()));
         }
         // Bytes of header values make a header value; if they should not, an API gets no cookies.
         HeaderValue::from_bytes(&kept).ok().map(sensitive)
@@ -208,11 +213,15 @@ fn sealed<'a>(name: &CookieName, value: &'a [u8]) -> Option<&'a str> {
 
 /// The cookie called exactly `name`.
 pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> Sent<'a> {
-    let name = name.as_bytes();
-    let mut values = parts(headers)
-        .map(split)
-        .filter(|(sent, _)| *sent == name)
-        .map(|(_, value)| value);
+    let mut values = parts(headers).filter_map(|part| {
+        // As `split` would take it, but most parts have another name.
+        let rest = part.strip_prefix(name.as_bytes())?.trim_ascii_start();
+        match rest.split_first() {
+            None => Some(rest),
+            Some((b'=', value)) => Some(value.trim_ascii_start()),
+            Some(_) => None,
+        }
+    });
     match (values.next(), values.next()) {
         (None, _) => Sent::Never,
         (Some(value), None) => Sent::Once(value),
@@ -223,16 +232,14 @@ pub(super) fn sent<'a>(headers: &'a HeaderMap, name: &str) -> Sent<'a> {
 /// All parts of all `Cookie` lines, of which HTTP/2 may send several (RFC 9113 section 8.2.3); none if they are too
 /// long together.
 fn parts(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let length: usize = lines_of(headers).map(<[u8]>::len).sum();
+    let lines = headers.get_all(COOKIE);
+    let length: usize = lines.iter().map(HeaderValue::len).sum();
     let bounded = length <= MAX_COOKIE_BYTES;
-    iter::once(headers)
+    lines
+        .into_iter()
         .filter(move |_| bounded)
-        .flat_map(lines_of)
+        .map(HeaderValue::as_bytes)
         .flat_map(parts_of)
-}
-
-fn lines_of(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes)
 }
 
 fn parts_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {

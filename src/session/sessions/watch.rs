@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
-    super::{Change, EndReason, SessionKey},
+    super::{Change, EndReason, SessionKey, store::BuildKeySpread},
     Sessions,
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Watchers {
     shards: Arc<[Shard; SHARDS]>,
 }
 
-type Shard = Mutex<HashMap<SessionKey, watch::Sender<State>>>;
+type Shard = Mutex<HashMap<SessionKey, watch::Sender<State>, BuildKeySpread>>;
 
 /// The events since the watch began.
 #[derive(Clone, Copy, Debug, Default)]
@@ -158,14 +158,13 @@ impl Sessions {
                 if let Some(why) = watch.ended() {
                     return why;
                 }
-                let now = sessions.inner.clock.now();
                 let look_again = match sessions.inner.store.get(&key).await {
                     Ok(Some(stored)) => match sessions.over(&stored) {
                         Some(why) => return Some(why),
                         None => sessions.lifespan().end_of(&stored.session, stored.last_seen),
                     },
                     Ok(None) => return watch.ended().flatten(),
-                    Err(_) => now.saturating_add(LOOK_AGAIN),
+                    Err(_) => sessions.inner.clock.now().saturating_add(LOOK_AGAIN),
                 };
                 // The limit may have moved when it is reached: the session was used.
                 tokio::select! {

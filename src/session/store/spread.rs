@@ -5,10 +5,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// Uses the first eight bytes of a [`SessionKey`](crate::session::SessionKey) unchanged. An attacker cannot choose
 /// them: every key in the map is the SHA-256 of an id that was drawn at random here.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct KeySpread(u64);
+pub(in crate::session) struct KeySpread(u64);
 
 /// Makes [`KeySpread`]s.
-pub(super) type BuildKeySpread = BuildHasherDefault<KeySpread>;
+pub(in crate::session) type BuildKeySpread = BuildHasherDefault<KeySpread>;
 
 // === impl KeySpread ===
 

@@ -25,7 +25,10 @@ pub(super) async fn send(
     request: Request,
     caller: Option<&Caller>,
 ) -> Result<Response, Problem> {
-    let is_https = client_info(web, context, &request).proto == Proto::Https;
+    let client = web
+        .trusted_proxies
+        .client(context.peer, request.uri(), request.headers());
+    let is_https = client_info(web, &client).proto == Proto::Https;
     let (request, _) = request.into_parts();
     let renewal = match caller {
         Some(caller) => web.touch(caller).await?,

@@ -22,7 +22,6 @@ use super::{
         page::Label,
         peer::Client,
         problem::{Code, Problem},
-        request_context::RequestContext,
         way_in::Page,
     },
     challenge::Challenge,
@@ -117,13 +116,13 @@ impl Demand {
 // === impl Asked ===
 
 impl Asked {
-    pub(super) fn of(web: &Web, context: &RequestContext, request: &Request) -> Self {
+    pub(super) fn of(request: &Request, client: Client) -> Self {
         let headers = request.headers();
         Self {
             visit: Visit::of(request.method(), headers),
             target: request.uri().clone(),
             referer: headers.get(REFERER).cloned(),
-            client: web.trusted_proxies.client(context.peer, request.uri(), headers),
+            client,
         }
     }
 
