@@ -12,6 +12,7 @@ mod body;
 mod budget;
 mod connection;
 mod descriptors;
+mod handling;
 mod moment;
 mod notices;
 mod register;
@@ -19,6 +20,7 @@ mod rest;
 mod stay;
 mod stream;
 mod underway;
+mod version;
 
 use std::{
     fmt,

@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,11 +11,15 @@ use std::{
 };
 
 use axum::body::Body;
-use hyper::{Request, body::Incoming, rt::Timer as _, service::service_fn, upgrade::OnUpgrade};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+use hyper::{
+    Request, Response,
+    body::Incoming,
+    rt::Timer as _,
+    server::conn::{http1, http2},
+    service::service_fn,
+    upgrade::OnUpgrade,
 };
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -25,12 +29,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Answer, Options,
     body::{Received, Sent},
-    connection::Order,
+    connection::{Connection, Order},
+    handling::{Lasting, Places},
     moment::Stopwatch,
     register::{Place, Register},
     stay::Stay,
     stream::Watched,
     underway::Listed,
+    version::{Version, begin},
 };
 use crate::{
     clock::{SharedClock, timeout},
@@ -138,17 +144,22 @@ pub(super) async fn look_after(register: &Register) {
     }
 }
 
-pub(super) fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
+/// How each version of HTTP is spoken.
+pub(super) struct Builder {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+pub(super) fn builder() -> Builder {
+    let mut http1 = http1::Builder::new();
+    http1
         .timer(TokioTimer::new())
         // The register knows better why the connection waits.
         .header_read_timeout(None)
         .max_headers(head::READ_FIELDS)
         .max_buf_size(head::READ_BYTES);
-    builder
-        .http2()
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
         .timer(TokioTimer::new())
         // WebSockets (RFC 8441).
         .enable_connect_protocol()
@@ -156,12 +167,12 @@ pub(super) fn builder() -> Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(head::READ_BYTES).unwrap_or(u32::MAX))
         .max_send_buf_size(MAX_UNSENT)
         .keep_alive_interval(Some(Duration::from_secs(30)));
-    builder
+    Builder { http1, http2 }
 }
 
 /// Serves one connection to its end.
 pub(super) fn connection<S, A>(
-    builder: &Builder<TokioExecutor>,
+    builder: &Builder,
     stream: S,
     place: Place,
     answer: A,
@@ -174,6 +185,7 @@ where
     let connection = Arc::clone(&place.connection);
     let answer = Arc::new(answer);
     let requests = Arc::clone(&connection);
+    let places = Places::new();
     let service = service_fn(move |request: Request<Incoming>| {
         let listed = Arc::new(Listed::new(&requests));
         let (turn, load) = register.turn(&requests);
@@ -187,41 +199,82 @@ where
         let received = Received::new(&head, body, &listed, &turn);
         let request = Request::from_parts(head, Body::new(received));
         let answer = Arc::clone(&answer);
-        async move {
+        places.put(async move {
             let response = answer.answer(request, load).await;
             Ok::<_, Infallible>(Sent::of(response, listed, turn))
-        }
+        })
     });
-    let io = TokioIo::new(Watched::new(stream, place));
-    let http = builder.serve_connection_with_upgrades(io, service).into_owned();
+    let stream = Watched::new(stream, place);
+    let (http1, http2) = (builder.http1.clone(), builder.http2.clone());
     async move {
-        let mut http = pin!(http);
-        loop {
-            tokio::select! {
-                biased;
-                ended = http.as_mut() => {
-                    match ended {
-                        Ok(()) => {}
-                        // Once: a stranger can do this as often as it likes.
-                        Err(error) if is_too_large(&*error) && !TOLD.swap(true, Ordering::Relaxed) => tracing::warn!(
-                            max_bytes = head::READ_BYTES,
-                            max_fields = head::READ_FIELDS,
-                            "a request was refused with 431: its header is too large"
-                        ),
-                        // A client that went away or does not speak HTTP; nothing an operator could do.
-                        Err(error) => tracing::debug!(%error, "a connection ended early"),
-                    }
-                    return;
-                }
-                order = connection.told() => match order {
-                    Order::Finish => http.as_mut().graceful_shutdown(),
-                    Order::Cut => {
-                        tracing::debug!("a connection was closed after its time");
-                        return;
-                    }
-                },
+        let begun = tokio::select! {
+            biased;
+            begun = begin(stream) => begun,
+            // Nothing was asked yet.
+            _ = connection.told() => return,
+        };
+        let (version, io) = match begun {
+            Ok((version, stream)) => (version, TokioIo::new(stream)),
+            Err(error) => {
+                tracing::debug!(%error, "a connection ended early");
+                return;
+            }
+        };
+        match version {
+            Version::Http1 => {
+                let http = http1.serve_connection(io, service).with_upgrades();
+                drive(http, http1::UpgradeableConnection::graceful_shutdown, &connection).await;
+            }
+            Version::Http2 => {
+                connection.speaks_http2();
+                let http = http2.serve_connection(io, service);
+                // Rare, and large.
+                Box::pin(drive(http, http2::Connection::graceful_shutdown, &connection)).await;
             }
         }
+    }
+}
+
+/// Drives HTTP to its end. `finish` tells it to take no more requests.
+async fn drive<H>(http: H, finish: impl Fn(Pin<&mut H>), connection: &Connection)
+where
+    H: Future<Output = hyper::Result<()>>,
+{
+    let mut http = pin!(http);
+    loop {
+        tokio::select! {
+            biased;
+            ended = http.as_mut() => {
+                match ended {
+                    Ok(()) => {}
+                    // Once: a stranger can do this as often as it likes.
+                    Err(error) if error.is_parse_too_large() && !TOLD.swap(true, Ordering::Relaxed) => tracing::warn!(
+                        max_bytes = head::READ_BYTES,
+                        max_fields = head::READ_FIELDS,
+                        "a request was refused with 431: its header is too large"
+                    ),
+                    // A client that went away or does not speak HTTP; nothing an operator could do.
+                    Err(error) => tracing::debug!(%error, "a connection ended early"),
+                }
+                return;
+            }
+            order = connection.told() => match order {
+                Order::Finish => finish(http.as_mut()),
+                Order::Cut => {
+                    tracing::debug!("a connection was closed after its time");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+impl Lasting for Result<Response<Sent>, Infallible> {
+    /// An answer of unknown length may be a stream.
+    fn may_last(&self) -> bool {
+        use hyper::body::Body as _;
+        self.as_ref()
+            .is_ok_and(|response| response.body().size_hint().exact().is_none())
     }
 }
 
@@ -239,11 +292,4 @@ fn is_of_the_client(error: &std::io::Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
     )
-}
-
-/// Whether a connection ended since the header of a request was beyond its bounds.
-fn is_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
-    error
-        .downcast_ref::<hyper::Error>()
-        .is_some_and(hyper::Error::is_parse_too_large)
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::session::SessionKey;
 
-/// The maximum number, some 100 MiB.
+/// The maximum number.
 const MAX: usize = 50_000;
 
 /// The delay before a client with too many streams may retry.
