@@ -6,10 +6,6 @@ mod callers;
 mod events;
 pub mod http2;
 mod idp;
-#[expect(
-    dead_code,
-    reason = "shared with the tests of modules, which use the rest of it"
-)]
 #[path = "../../src/telemetry/testing.rs"]
 mod logs;
 mod process;
