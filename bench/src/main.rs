@@ -82,7 +82,7 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         count: usize,
     },
-    /// What a long body costs in either direction, beside nginx.
+    /// The cost of a long body in either direction, beside nginx.
     Transfer {
         /// How long, in MiB.
         #[arg(long, default_value_t = 1_024)]

@@ -1,4 +1,4 @@
-//! What a long body costs in either direction, beside nginx that passes it on to the same upstream.
+//! The cost of a long body in either direction, beside nginx that passes it on to the same upstream.
 
 use std::{
     env,

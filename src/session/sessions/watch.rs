@@ -158,13 +158,14 @@ impl Sessions {
                 if let Some(why) = watch.ended() {
                     return why;
                 }
+                let now = sessions.inner.clock.now();
                 let look_again = match sessions.inner.store.get(&key).await {
                     Ok(Some(stored)) => match sessions.over(&stored) {
                         Some(why) => return Some(why),
                         None => sessions.lifespan().end_of(&stored.session, stored.last_seen),
                     },
                     Ok(None) => return watch.ended().flatten(),
-                    Err(_) => sessions.inner.clock.now().saturating_add(LOOK_AGAIN),
+                    Err(_) => now.saturating_add(LOOK_AGAIN),
                 };
                 // The limit may have moved when it is reached: the session was used.
                 tokio::select! {
