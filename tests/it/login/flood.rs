@@ -9,6 +9,12 @@ use tokio::{sync::Notify, task::JoinSet};
 use super::with_parameter;
 use crate::support::{Browser, Logs, Reply, Stack, times};
 
+/// This many logins, or exchanges of codes, are at the IdP at once.
+const PLACES: usize = 14;
+
+/// As many more wait for their turn.
+const WAITING: usize = 4 * PLACES;
+
 /// Every call got either a place in the queue or a clear refusal.
 #[track_caller]
 fn is_turned_away(reply: &Reply) {
@@ -61,13 +67,13 @@ async fn attack_31_a_flood_of_logins_starves_nothing_else() {
         let browser = stack.browser();
         flood.spawn(async move { browser.get_json("/auth/login").await });
     }
-    // 16 are at the IdP, 64 wait for their turn, the others are refused at once.
-    for _ in 0..70 {
+    // The others are refused at once.
+    for _ in 0..150 - PLACES - WAITING {
         is_turned_away(&flood.join_next().await.unwrap().unwrap());
     }
     stack
         .until("the lane is full", |stack| {
-            stack.idp.count(Endpoint::Par) - before == 16
+            stack.idp.count(Endpoint::Par) - before == PLACES
         })
         .await;
     assert_eq!(logs.lines("ERROR"), Vec::<String>::new());
@@ -75,7 +81,7 @@ async fn attack_31_a_flood_of_logins_starves_nothing_else() {
     assert_eq!(told.len(), 1, "{told:?}");
     others_go_on(&stack, &ada).await;
     // Those that waited in vain are refused too; those that hang at the IdP run out of time.
-    for _ in 0..64 {
+    for _ in 0..WAITING {
         is_turned_away(&flood.join_next().await.unwrap().unwrap());
     }
     stack.clock.advance(times::IDP_TIMEOUT);
@@ -84,7 +90,7 @@ async fn attack_31_a_flood_of_logins_starves_nothing_else() {
         super::is_problem(&reply, StatusCode::GATEWAY_TIMEOUT, "idp_timeout");
         assert!(reply.set_cookies().is_empty());
     }
-    assert_eq!(stack.idp.count(Endpoint::Par) - before, 16);
+    assert_eq!(stack.idp.count(Endpoint::Par) - before, PLACES);
     stack.idp.heal_all();
     stack.browser().log_in().await;
 }
@@ -106,7 +112,7 @@ async fn attack_31_a_flood_of_false_callbacks_starves_nothing_else() {
     }
     let before = stack.idp.count(Endpoint::Token);
     let gate = Arc::new(Notify::new());
-    for _ in 0..16 {
+    for _ in 0..PLACES {
         stack
             .idp
             .fail_next(Endpoint::Token, Fault::HoldUntil(Arc::clone(&gate)));
@@ -115,16 +121,16 @@ async fn attack_31_a_flood_of_false_callbacks_starves_nothing_else() {
     for (browser, callback) in callbacks {
         flood.spawn(async move { browser.get_json(&callback).await });
     }
-    for _ in 0..40 {
+    for _ in 0..120 - PLACES - WAITING {
         is_turned_away(&flood.join_next().await.unwrap().unwrap());
     }
     stack
         .until("the lane is full", |stack| {
-            stack.idp.count(Endpoint::Token) - before == 16
+            stack.idp.count(Endpoint::Token) - before == PLACES
         })
         .await;
     others_go_on(&stack, &ada).await;
-    for _ in 0..64 {
+    for _ in 0..WAITING {
         is_turned_away(&flood.join_next().await.unwrap().unwrap());
     }
     gate.notify_waiters();

@@ -6,6 +6,9 @@ use http::StatusCode;
 use super::{DUE, Harness, eventually};
 use crate::support::Browser;
 
+/// This many logins, and exchanges of codes, are at the IdP at once.
+const PLACES: usize = 14;
+
 /// A callback that this browser may send, with a code that the IdP never issued.
 async fn false_callback(harness: &Harness, browser: &Browser) -> String {
     let started = browser.get("/auth/login").await;
@@ -35,7 +38,7 @@ async fn attack_31_a_flood_starves_no_refresh_and_no_check() {
     }
     harness.stack.idp.clear_requests();
     // As many exchanges as may run hang, and as many pushed requests.
-    for _ in 0..16 {
+    for _ in 0..PLACES {
         harness.stack.idp.fail_next(Endpoint::Token, Fault::Hang);
     }
     harness.stack.idp.fail_always(Endpoint::Par, Fault::Hang);
@@ -47,11 +50,11 @@ async fn attack_31_a_flood_starves_no_refresh_and_no_check() {
     }
     eventually("the flood is there", async || {
         let idp = &harness.stack.idp;
-        idp.count(Endpoint::Token) == 16 && idp.count(Endpoint::Par) == 16
+        idp.count(Endpoint::Token) == PLACES && idp.count(Endpoint::Par) == PLACES
     })
     .await;
-    // A call without a place in the queue is refused: 100 come, 16 are served, 64 may wait.
-    for _ in 0..40 {
+    // A call without a place in the queue is refused: four times as many as are served may wait.
+    for _ in 0..2 * (100 - 5 * PLACES) {
         let reply = answers.join_next().await.unwrap().unwrap();
         assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{}", reply.body);
     }
