@@ -169,8 +169,7 @@ async fn ask(endpoints: Endpoints, method: Method, path: &str) -> (Response, Val
     (Response::from_parts(head, Body::from(body)), json)
 }
 
-/// The library moves it twice before it polls it, and an open stream keeps it. A rare step with a large future belongs on
-/// the heap.
+/// It is copied before it is polled. A rare step with a large future belongs on the heap.
 #[tokio::test]
 async fn the_future_of_a_request_is_small() {
     let folder = tempfile::tempdir().unwrap();
