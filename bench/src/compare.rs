@@ -9,18 +9,8 @@ use super::{
     process::{MEASURED_CORE, Server, free_port},
     redis, say,
     start::{Bff, Setup, Store},
-    table::{Gate, Samples, print_cases, print_gates},
+    table::{Gate, Samples, check, print_cases},
     wrk,
-};
-
-/// The usual server of the comparison.
-const SETUP: Setup = Setup {
-    key_type: "p-256",
-    algorithm: "ES256",
-    par: "false",
-    log_level: "warn",
-    store: Store::Memory,
-    routes: 1,
 };
 
 const BARE: &str = "bare axum handler";
@@ -124,11 +114,7 @@ pub(super) async fn run(effort: Effort, only: &[String]) -> Result<()> {
     let measured = |gate: &Gate| is_whole || !gate.is_unknown();
     let gates: Vec<Gate> = ratios.into_iter().filter(measured).chain(absolute).collect();
     print_cases(&requests.names, &requests.samples);
-    if print_gates(&gates) {
-        Ok(())
-    } else {
-        Err("a gate does not hold".into())
-    }
+    check(&gates)
 }
 
 #[expect(clippy::too_many_lines, reason = "one row for each case of the table")]
@@ -143,25 +129,28 @@ async fn requests(
     let nginx_proxy = nginx::proxy(folder, upstream).await?;
     let bare = bare(None).await?;
     let bare_proxy = self::bare(Some(upstream)).await?;
-    let warn = Bff::start(SETUP, &folder.join("warn"), provider, upstream).await?;
+    let warn = Bff::start(Setup::USUAL, &folder.join("warn"), provider, upstream).await?;
     let info_setup = Setup {
         log_level: "info",
-        ..SETUP
+        ..Setup::USUAL
     };
     let info = Bff::start(info_setup, &folder.join("info"), provider, upstream).await?;
     let redis = redis::start(folder).await?;
     let redis_setup = Setup {
         store: Store::Redis(redis.port()),
-        ..SETUP
+        ..Setup::USUAL
     };
     let shared = Bff::start(redis_setup, &folder.join("shared"), provider, upstream).await?;
     let disk_setup = Setup {
         store: Store::Disk,
-        ..SETUP
+        ..Setup::USUAL
     };
     let disk = Bff::start(disk_setup, &folder.join("disk"), provider, upstream).await?;
     let ten = Bff::start(
-        Setup { routes: 10, ..SETUP },
+        Setup {
+            routes: 10,
+            ..Setup::USUAL
+        },
         &folder.join("ten"),
         provider,
         upstream,
@@ -169,7 +158,7 @@ async fn requests(
     .await?;
     let many_setup = Setup {
         routes: 1_000,
-        ..SETUP
+        ..Setup::USUAL
     };
     let many = Bff::start(many_setup, &folder.join("many"), provider, upstream).await?;
     let ada = Person::new("ada", "ada")?;
@@ -272,12 +261,12 @@ async fn logins(effort: Effort, folder: &Path, provider: &idp::Provider, upstrea
     let rsa = Setup {
         key_type: "rsa-2048",
         algorithm: "RS256",
-        ..SETUP
+        ..Setup::USUAL
     };
     let setups = [
         ("login, RS256", rsa),
         ("login, RS256 and PAR", Setup { par: "true", ..rsa }),
-        ("login, ES256", SETUP),
+        ("login, ES256", Setup::USUAL),
     ];
     let mut costs = [f64::NAN; 3];
     for ((name, setup), cost) in setups.into_iter().zip(&mut costs) {
@@ -291,13 +280,13 @@ async fn logins(effort: Effort, folder: &Path, provider: &idp::Provider, upstrea
 /// The time until a server with existing keys is live, and its memory then (MiB).
 async fn start(folder: &Path, provider: &idp::Provider, upstream: u16) -> Result<(Duration, f64)> {
     let folder = folder.join("start");
-    let bff = Bff::start(SETUP, &folder, provider, upstream).await?;
+    let bff = Bff::start(Setup::USUAL, &folder, provider, upstream).await?;
     #[expect(clippy::cast_precision_loss, reason = "memory in KiB is small")]
     let rss = bff.server.rss()? as f64 / 1024.0;
     drop(bff);
     let mut times = Vec::new();
     for _ in 0..5 {
-        times.push(Bff::time_to_live(SETUP, &folder, provider)?);
+        times.push(Bff::time_to_live(Setup::USUAL, &folder, provider)?);
     }
     times.sort();
     Ok((times[times.len() / 2], rss))

@@ -24,7 +24,7 @@ use super::{
     redis, say,
     sessions::{THRESHOLD, fill, on_disk, on_redis, session_of},
     start::Store,
-    table::{Gate, print_gates},
+    table::{Gate, check},
 };
 
 /// Within so long all tokens become due.
@@ -138,11 +138,7 @@ pub(super) async fn run(count: usize, only: &str) -> Result<()> {
     for row in rows {
         say(&row);
     }
-    if print_gates(&gates) {
-        Ok(())
-    } else {
-        Err("a gate does not hold".into())
-    }
+    check(&gates)
 }
 
 async fn measure(case: Case, folder: &Path, count: usize) -> Result<Outcome> {

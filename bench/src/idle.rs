@@ -11,8 +11,8 @@ use super::{
     Result, idp,
     process::{OTHER_CORE, Server, free_port},
     say,
-    start::{Bff, Setup, Store},
-    table::{Gate, print_gates},
+    start::{Bff, Setup},
+    table::{Gate, check},
     upstream,
 };
 
@@ -30,15 +30,6 @@ const OTHER_FILES: u64 = 2_500;
 
 /// Long enough for heartbeats of the service and of the server, and for pings.
 const SETTLED: Duration = Duration::from_secs(40);
-
-const SETUP: Setup = Setup {
-    key_type: "p-256",
-    algorithm: "ES256",
-    par: "false",
-    log_level: "warn",
-    store: Store::Memory,
-    routes: 1,
-};
 
 /// A thing that stays open.
 struct Kind {
@@ -99,11 +90,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
         let cost = measure(kind, count, &folder, &provider, upstream.port()).await?;
         gates.push(Gate::new(format!("an idle {}, KiB", kind.name), cost, MOST));
     }
-    if print_gates(&gates) {
-        Ok(())
-    } else {
-        Err("a gate does not hold".into())
-    }
+    check(&gates)
 }
 
 /// The memory of one of them, in KiB.
@@ -127,7 +114,7 @@ async fn measure(
         ("MAX_CONNECTIONS", connections.as_str()),
         ("MAX_CONNECTIONS_PER_ADDRESS", connections.as_str()),
     ];
-    let bff = Bff::start_with(SETUP, folder, provider, &routes, &settings).await?;
+    let bff = Bff::start_with(Setup::USUAL, folder, provider, &routes, &settings).await?;
     let ada = Person::new("ada", "ada")?;
     let mut sessions = Vec::new();
     for _ in 0..count.div_ceil(kind.of_session) {

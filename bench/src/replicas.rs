@@ -17,7 +17,7 @@ use super::{
     process::own_cpu,
     redis, say,
     sessions::session,
-    table::{Gate, Samples, print_gates},
+    table::{Gate, Samples, check},
 };
 
 /// A session of the usual size takes about as many bytes in Redis.
@@ -96,11 +96,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
             10.0,
         ),
     ];
-    if print_gates(&gates) {
-        Ok(())
-    } else {
-        Err("a gate does not hold".into())
-    }
+    check(&gates)
 }
 
 /// The sessions of one replica, with a cache of `memory` bytes.

@@ -17,7 +17,7 @@ use bff::{
 use super::{
     Result, idp, nginx, say,
     start::{Bff, Setup, Store},
-    table::{Gate, print_gates},
+    table::{Gate, check},
 };
 
 /// So long before they expire tokens are renewed (`TOKEN_REFRESH_THRESHOLD`).
@@ -30,12 +30,8 @@ const AT_ONCE: usize = 512;
 const WATCHED: Duration = Duration::from_secs(30);
 
 const SETUP: Setup = Setup {
-    key_type: "p-256",
-    algorithm: "ES256",
-    par: "false",
-    log_level: "warn",
     store: Store::Disk,
-    routes: 1,
+    ..Setup::USUAL
 };
 
 /// Stores `count` sessions and starts the server on them; an error if a gate fails.
@@ -91,11 +87,7 @@ pub(super) async fn run(count: usize) -> Result<()> {
         Gate::new("opened after a crash, s", after_crash.as_secs_f64(), 2.0),
         Gate::new("idle, with the sweep, % of a core", busy * 100.0, 1.0),
     ];
-    if print_gates(&gates) {
-        Ok(())
-    } else {
-        Err("a gate does not hold".into())
-    }
+    check(&gates)
 }
 
 /// As many as there is room for.

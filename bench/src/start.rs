@@ -52,6 +52,20 @@ pub(super) struct Bff {
     http: reqwest::Client,
 }
 
+// === impl Setup ===
+
+impl Setup {
+    /// The usual server: sessions in memory, one route.
+    pub(super) const USUAL: Self = Self {
+        key_type: "p-256",
+        algorithm: "ES256",
+        par: "false",
+        log_level: "warn",
+        store: Store::Memory,
+        routes: 1,
+    };
+}
+
 // === impl Store ===
 
 impl Store {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::say;
+use super::{Result, say};
 
 /// Several measurements of one thing, in microseconds.
 #[derive(Clone, Debug, Default)]
@@ -102,8 +102,8 @@ pub(super) fn print_cases(names: &[&str], samples: &[Samples]) {
     }
 }
 
-/// Prints the gates, and returns whether all hold.
-pub(super) fn print_gates(gates: &[Gate]) -> bool {
+/// Prints the gates; an error if one does not hold.
+pub(super) fn check(gates: &[Gate]) -> Result<()> {
     say("\n| gate | measured | limit | |\n| --- | ---: | ---: | --- |");
     for gate in gates {
         let word = if gate.holds() { "holds" } else { "FAILS" };
@@ -112,5 +112,9 @@ pub(super) fn print_gates(gates: &[Gate]) -> bool {
             gate.what, gate.measured, gate.limit
         ));
     }
-    gates.iter().all(Gate::holds)
+    if gates.iter().all(Gate::holds) {
+        Ok(())
+    } else {
+        Err("a gate does not hold".into())
+    }
 }
