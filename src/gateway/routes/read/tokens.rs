@@ -129,6 +129,10 @@ impl Reader<'_> {
             .map(|node| self.token_scopes(node, &format!("scopes of {what}")));
         let cache_ttl = keys.get("cache_ttl").map(|node| self.cache_ttl(node, &what));
         let (mode, named) = (mode?, named?);
+        if matches!(audience, Some(None)) {
+            // The policy names an audience, so nothing is missing beside the mistake in it.
+            return None;
+        }
         let default = named.target();
         let target = Target::new(
             audience.unwrap_or_else(|| default.audience.clone()),

@@ -77,6 +77,10 @@ fn mistakes_have_a_place_and_a_fix() {
             "is `https://order.example`, which no service has; did you mean `https://orders.example`?",
         ),
         (
+            "target_service: plain, token_policy: { mode: on_behalf_of, audience: 'https://order.example' }",
+            "is `https://order.example`, which no service has",
+        ),
+        (
             "target_service: orders, token_policy: { audience: 'two words' }",
             "which is no audience",
         ),
